@@ -1,0 +1,185 @@
+"""The journal against real SQLite: what is recorded is there, and a move from the wrong state is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from watcherd.clock import SystemClock
+from watcherd.faults import Fault, Remedy, Scope
+from watcherd.job import (
+    Delivered,
+    Due,
+    Event,
+    Identity,
+    Job,
+    Outcome,
+    Plan,
+    Planned,
+    Postponed,
+    Refused,
+    Replied,
+    Sending,
+    Sidecar,
+    Started,
+    State,
+    WaitReason,
+    Withdrawn,
+    step,
+)
+from watcherd.journal.reader import reading
+from watcherd.journal.store import Journal, JournalError, StaleMoveError, StoredReply
+
+IDENTITY = Identity(2049, 2**63 - 1, 12, 1_700_000_000_123_456_789, -5)
+FAULT = Fault(
+    scope=Scope.FILE, code="undecodable", message="no\nsound", hint="Look.", remedy=Remedy.FAIL, status=400
+)
+PLAN = Plan(
+    outcome=Outcome.FAILED,
+    folder=b"d\xff",
+    original=b"a\xfe.mp3",
+    sidecars=(Sidecar(b"a\xfe.mp3.error.json", "report"),),
+    at=1.5,
+)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    opened = await Journal.open(tmp_path / "journal #1?.sqlite3", SystemClock())
+    yield opened
+    await opened.close()
+
+
+async def moved(journal: Journal, job: Job, *events: Event) -> Job:
+    for event in events:
+        after = step(job, event)
+        await journal.record(job, after, event)
+        job = after
+    return job
+
+
+async def added(journal: Journal, path: bytes = b"a.mp3", inbox: str = "in") -> Job:
+    job = await journal.add(inbox, path, IDENTITY)
+    assert job is not None
+    return job
+
+
+async def test_a_job_comes_back_as_it_was_recorded(journal: Journal) -> None:
+    job = await added(journal, b"d\xff/a\xfe\n.mp3")
+    planned = await moved(journal, job, Started(), Sending(), Planned(PLAN, ("untimed",), FAULT))
+    assert await journal.job(job.id) == planned
+    assert planned.plan == PLAN
+    assert planned.fault == FAULT
+
+
+async def test_one_path_has_one_open_job_and_may_come_again_after_it(journal: Journal) -> None:
+    job = await added(journal)
+    assert await journal.add("in", b"a.mp3", replace(IDENTITY, size=99)) is None
+    assert await journal.add("other", b"a.mp3", IDENTITY) is not None
+    await moved(journal, job, Withdrawn("vanished"))
+    again = await journal.add("in", b"a.mp3", IDENTITY)
+    assert again is not None
+    assert again.id != job.id
+
+
+async def test_a_move_from_a_state_that_is_not_on_record_is_refused_and_changes_nothing(journal: Journal) -> None:
+    job = await added(journal)
+    started = await moved(journal, job, Started())
+    with pytest.raises(StaleMoveError, match=f"job {job.id} is not queued"):
+        await moved(journal, job, Started())
+    assert await journal.job(job.id) == started
+
+
+async def test_a_reply_is_kept_until_it_is_refused(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), Sending())
+    job = await moved(journal, job, Replied(b"\x00{}", "srt"))
+    assert await journal.reply(job.id) == StoredReply(b"\x00{}", "srt")
+    job = await moved(journal, job, Refused(FAULT))
+    assert await journal.reply(job.id) is None
+    attempts = await journal.attempts(job.id)
+    assert [attempt.fault for attempt in attempts] == ["undecodable: no\nsound"]
+
+
+async def test_a_reply_outlives_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    first = await Journal.open(path, SystemClock())
+    job = await moved(first, await added(first), Started(), Sending(), Replied(b"{}", "verbose_json"))
+    await first.close()
+    second = await Journal.open(path, SystemClock())
+    assert await second.mid_flight() == [job]
+    assert await second.reply(job.id) == StoredReply(b"{}", "verbose_json")
+    await second.close()
+
+
+async def test_unfinished_deliveries_start_first_then_the_oldest_settled(journal: Journal) -> None:
+    first, second, third = [await added(journal, name) for name in (b"1", b"2", b"3")]
+    await added(journal, b"4", "other")
+    third = await moved(journal, third, Started(), Planned(PLAN, (), FAULT))
+    assert [job.id for job in await journal.startable("in", limit=5)] == [third.id, first.id, second.id]
+    assert [job.id for job in await journal.startable("in", limit=1)] == [third.id]
+
+
+async def test_a_waiting_job_is_due_at_its_time(journal: Journal) -> None:
+    job = await moved(
+        journal, await added(journal), Started(), Postponed(WaitReason.BACKOFF, 1000.0, FAULT, charged=True)
+    )
+    assert await journal.next_due() == 1000.0
+    assert await journal.due(999.9) == []
+    assert await journal.due(1000.0) == [job]
+    await moved(journal, job, Due())
+    assert await journal.next_due() is None
+
+
+async def test_names_of_open_plans_are_reserved_by_folder(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), Planned(PLAN, (), FAULT))
+    assert await journal.planned_names(b"d\xff") == {b"a\xfe.mp3", b"a\xfe.mp3.error.json"}
+    assert await journal.planned_names(b"") == set()
+    await moved(journal, job, Delivered())
+    assert await journal.planned_names(b"d\xff") == set()
+
+
+async def test_open_jobs_are_those_directly_in_the_folder(journal: Journal) -> None:
+    here = await added(journal, b"sub/a.mp3")
+    await added(journal, b"sub/deep/a.mp3")
+    await added(journal, b"a.mp3")
+    assert await journal.open_jobs("in", b"sub") == [here]
+    assert sorted(await journal.open_folders()) == [("in", b""), ("in", b"sub"), ("in", b"sub/deep")]
+
+
+async def test_a_journal_of_a_newer_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    await (await Journal.open(path, SystemClock())).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(JournalError, match="newer watcherd"):
+        await Journal.open(path, SystemClock())
+
+
+async def test_a_file_that_is_no_journal_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(JournalError, match="Move it aside"):
+        await Journal.open(path, SystemClock())
+
+
+async def test_the_journal_is_durable_by_its_settings(journal: Journal, tmp_path: Path) -> None:
+    assert (await journal._call(journal._select, "PRAGMA synchronous"))[0][0] == 2
+    assert (await journal._call(journal._select, "PRAGMA journal_mode"))[0][0] == "wal"
+
+
+async def test_the_reader_counts_and_lists_beside_the_writer(journal: Journal, tmp_path: Path) -> None:
+    failed = await moved(journal, await added(journal), Started(), Planned(PLAN, (), FAULT), Delivered())
+    waiting = await moved(
+        journal, await added(journal), Started(), Postponed(WaitReason.BACKOFF, 1.0, FAULT, charged=True)
+    )
+    with reading(tmp_path / "journal #1?.sqlite3") as reader:
+        assert reader.counts() == {"in": {State.FAILED: 1, State.WAITING: 1}}
+        assert [seen.job for seen in reader.recent(5)] == [failed]
+        assert [seen.job for seen in reader.in_flight(5)] == [waiting]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader._connection.execute("DELETE FROM jobs")

@@ -1,0 +1,242 @@
+"""The job: one settled file under one inbox's settings, its states and its legal moves. Pure values, no I/O.
+
+    queued -> preparing -> translating -> delivering -> done | failed
+    any of these -> waiting (with a reason and a time) -> queued or delivering
+    any of these -> skipped (the file went away or changed)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import assert_never
+
+from watcherd.faults import Fault
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    TRANSLATING = "translating"
+    DELIVERING = "delivering"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+FINAL = frozenset({State.DONE, State.FAILED, State.SKIPPED})
+ACTIVE = frozenset({State.PREPARING, State.TRANSLATING, State.DELIVERING})
+
+
+class WaitReason(StrEnum):
+    """Why a job waits."""
+
+    BACKOFF = "backoff"
+    ENDPOINT_PAUSED = "endpoint paused"
+    DISK_FULL = "disk full"
+    STORAGE = "storage not answering"
+
+
+class Outcome(StrEnum):
+    """Where a delivery takes the original."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a file the same file as a moment ago: any change of content changes one of these."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """One file of a plan: its final name in the plan's folder, and what is written there."""
+
+    name: bytes
+    format: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A delivery, chosen before anything is written: every final name, in one folder.
+
+    `folder` is relative to the inbox's done or failed folder (b"" is that folder itself); `original` is
+    the name the original gets there; `at` is when this was chosen, UTC seconds.
+    """
+
+    outcome: Outcome
+    folder: bytes
+    original: bytes
+    sidecars: tuple[Sidecar, ...]
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One settled file. `path` is relative to the inbox; times are seconds since the epoch, UTC.
+
+    `attempts` counts the requests charged to the file; `until` is when a waiting job is due.
+    """
+
+    id: int
+    inbox: str
+    path: bytes
+    identity: Identity
+    settled_at: float
+    state: State = State.QUEUED
+    attempts: int = 0
+    reason: WaitReason | None = None
+    until: float | None = None
+    plan: Plan | None = None
+    fault: Fault | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The queue took the job up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A request is about to leave; counted before it does, so that a crash counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The endpoint answered: `body` as it came, on disk before anything reads it."""
+
+    body: bytes
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The reply on record is none: it held an error. It is forgotten, and the journey goes on."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Every name of the delivery is chosen; `fault` is set when the outcome is failed."""
+
+    plan: Plan
+    warnings: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Sidecars and original stand where the plan says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The job waits; `charged` says whether the request counts against the file."""
+
+    reason: WaitReason
+    until: float
+    fault: Fault
+    charged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The waiting is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The daemon stopped with the job in hand, or finds it so at the next start: then the attempt counts."""
+
+    charged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The file went away or changed under its name; `why` is a code. If it is there, it settles anew."""
+
+    why: str
+
+
+Event = Started | Sending | Replied | Refused | Planned | Delivered | Postponed | Due | Interrupted | Withdrawn
+
+
+class IllegalMoveError(Exception):
+    """The event cannot happen in the job's state: a bug, never a user's mistake."""
+
+    def __init__(self, job: Job, event: Event) -> None:
+        super().__init__(f"job {job.id} is {job.state}: {type(event).__name__} cannot happen")
+
+
+def step(job: Job, event: Event) -> Job:
+    """The only way a job changes: total over states and events, raising IllegalMoveError."""
+    state = job.state
+    match event:
+        case Started() if state is State.QUEUED:
+            return replace(job, state=State.PREPARING, fault=None)
+        case Sending() if state in {State.PREPARING, State.TRANSLATING}:
+            return replace(job, state=State.TRANSLATING, attempts=job.attempts + 1)
+        case Replied() if state is State.TRANSLATING:
+            return job
+        case Refused() if state in {State.PREPARING, State.TRANSLATING}:
+            return replace(job, fault=event.fault)
+        case Planned() if state in ACTIVE:
+            return replace(
+                job, state=State.DELIVERING, plan=event.plan, warnings=event.warnings, fault=event.fault
+            )
+        case Delivered() if state is State.DELIVERING and job.plan is not None:
+            return replace(job, state=State(job.plan.outcome.value))
+        case Postponed() if state in ACTIVE:
+            attempts = job.attempts if event.charged else _uncharged(job)
+            fault = job.fault if state is State.DELIVERING else event.fault
+            return replace(
+                job,
+                state=State.WAITING,
+                attempts=attempts,
+                reason=event.reason,
+                until=event.until,
+                fault=fault,
+            )
+        case Due() if state is State.WAITING:
+            return _resumed(replace(job, reason=None, until=None))
+        case Interrupted() if state in ACTIVE:
+            return _resumed(job if event.charged else replace(job, attempts=_uncharged(job)))
+        case Withdrawn() if state not in FINAL:
+            return replace(job, state=State.SKIPPED, reason=None, until=None)
+        case (
+            Started()
+            | Sending()
+            | Replied()
+            | Refused()
+            | Planned()
+            | Delivered()
+            | Postponed()
+            | Due()
+            | Interrupted()
+            | Withdrawn()
+        ):
+            raise IllegalMoveError(job, event)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _uncharged(job: Job) -> int:
+    """The attempts without the one under way: only a job that is translating has one."""
+    return job.attempts - 1 if job.state is State.TRANSLATING else job.attempts
+
+
+def _resumed(job: Job) -> Job:
+    """A job goes on where its record stands: a planned delivery is finished, anything else queued."""
+    return replace(job, state=State.QUEUED if job.plan is None else State.DELIVERING)

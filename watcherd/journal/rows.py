@@ -1,0 +1,71 @@
+"""Journal rows to values and back. Pure: plans and faults travel as JSON, names as their file-system encoding."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+
+from watcherd.faults import Fault, Remedy, Scope
+from watcherd.job import Identity, Job, Outcome, Plan, Sidecar, State, WaitReason
+
+
+def job_from(row: sqlite3.Row) -> Job:
+    """A row of `jobs` as the value it records."""
+    return Job(
+        id=row["id"],
+        inbox=row["inbox"],
+        path=row["path"],
+        identity=Identity(row["dev"], row["ino"], row["size"], row["mtime_ns"], row["ctime_ns"]),
+        settled_at=row["settled_at"],
+        state=State(row["state"]),
+        attempts=row["attempts"],
+        reason=None if row["reason"] is None else WaitReason(row["reason"]),
+        until=row["until"],
+        plan=None if row["plan"] is None else _plan_from(row["plan"]),
+        fault=None if row["fault"] is None else fault_from(row["fault"]),
+        warnings=tuple(json.loads(row["warnings"])),
+    )
+
+
+def plan_text(plan: Plan) -> str:
+    """A plan as JSON; bytes that are no UTF-8 survive as lone surrogates."""
+    return json.dumps(
+        {
+            "outcome": plan.outcome,
+            "folder": _text(plan.folder),
+            "original": _text(plan.original),
+            "sidecars": [[_text(sidecar.name), sidecar.format] for sidecar in plan.sidecars],
+            "at": plan.at,
+        }
+    )
+
+
+def _plan_from(text: str) -> Plan:
+    data = json.loads(text)
+    return Plan(
+        outcome=Outcome(data["outcome"]),
+        folder=_bytes(data["folder"]),
+        original=_bytes(data["original"]),
+        sidecars=tuple(Sidecar(_bytes(name), kind) for name, kind in data["sidecars"]),
+        at=data["at"],
+    )
+
+
+def fault_text(fault: Fault) -> str:
+    """A fault as JSON."""
+    return json.dumps(dataclasses.asdict(fault))
+
+
+def fault_from(text: str) -> Fault:
+    """A fault from `fault_text`."""
+    data = json.loads(text)
+    return Fault(**{**data, "scope": Scope(data["scope"]), "remedy": Remedy(data["remedy"])})
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

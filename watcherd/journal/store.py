@@ -1,0 +1,296 @@
+"""The journal's store: job moves in, jobs out. One thread owns the one writing connection.
+
+SQLite in WAL mode with synchronous=FULL: what `record` has returned from is on disk. A move is refused when
+the row is not in the state that the caller believes (StaleMoveError): one loop moves jobs, and this proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Self, TypeVar
+
+from watcherd.clock import Clock
+from watcherd.job import (
+    ACTIVE,
+    Event,
+    Identity,
+    Job,
+    Planned,
+    Postponed,
+    Refused,
+    Replied,
+    Sending,
+    State,
+    Withdrawn,
+)
+from watcherd.journal.rows import fault_from, fault_text, job_from, plan_text
+
+T = TypeVar("T")
+_OPEN = "state NOT IN ('done', 'failed', 'skipped')"
+
+
+class JournalError(Exception):
+    """The journal cannot be used; the text says why and what to do."""
+
+
+class StaleMoveError(Exception):
+    """A move's old state is not the one on record: a bug in the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """A reply as it came, with the response format it was asked for."""
+
+    body: bytes
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One round of requests: when it began (UTC seconds), and the fault's code and message if it went wrong."""
+
+    sent_at: float
+    fault: str | None
+
+
+class Journal:
+    """The writing side. Every method is a coroutine that runs in the journal's own thread."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, clock: Clock) -> None:
+        self._connection = connection
+        self._thread = thread
+        self._clock = clock
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock) -> Self:
+        """Open or create the journal and bring it to the newest schema; raises JournalError."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        try:
+            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
+        except sqlite3.Error as error:
+            thread.shutdown()
+            raise JournalError(f"{path}: {error}. Move it aside to begin a new one.") from error
+        except BaseException:
+            thread.shutdown()
+            raise
+        return cls(connection, thread, clock)
+
+    async def close(self) -> None:
+        """Finish what is under way and close the file."""
+        await self._call(self._connection.close)
+        self._thread.shutdown()
+
+    async def add(self, inbox: str, path: bytes, identity: Identity) -> Job | None:
+        """Record a settled file as a queued job; None when that path already has an open one."""
+        return await self._call(self._add, inbox, path, identity)
+
+    async def record(self, before: Job, after: Job, event: Event) -> None:
+        """Record one move, with what the event carries, in one transaction; raises StaleMoveError."""
+        await self._call(self._record, before, after, event)
+
+    async def open_folders(self) -> list[tuple[str, bytes]]:
+        """Inbox and folder of every open job, one entry a job."""
+        rows = await self._call(self._select, f"SELECT inbox, folder FROM jobs WHERE {_OPEN}")  # noqa: S608 - a constant
+        return [(row["inbox"], row["folder"]) for row in rows]
+
+    async def open_jobs(self, inbox: str, folder: bytes) -> list[Job]:
+        """The open jobs whose file lies directly in `folder` (relative to the inbox, b"" for its root)."""
+        return await self._jobs(f"inbox = ? AND folder = ? AND {_OPEN}", inbox, folder)
+
+    async def job(self, job_id: int) -> Job | None:
+        """One job by its number."""
+        found = await self._jobs("id = ?", job_id)
+        return found[0] if found else None
+
+    async def mid_flight(self) -> list[Job]:
+        """Jobs that were in hand when the last daemon stopped."""
+        states = ", ".join(f"'{state}'" for state in sorted(ACTIVE))
+        return await self._jobs(f"state IN ({states})")
+
+    async def startable(self, inbox: str, *, limit: int) -> list[Job]:
+        """Up to `limit` jobs of an inbox to take up next: unfinished deliveries, then the oldest settled."""
+        found: list[Job] = []
+        for state in (State.DELIVERING, State.QUEUED):
+            where = "inbox = ? AND state = ? ORDER BY settled_at, id LIMIT ?"
+            found += await self._jobs(where, inbox, state, limit - len(found))
+        return found
+
+    async def due(self, now: float) -> list[Job]:
+        """Waiting jobs whose time has come."""
+        return await self._jobs("state = 'waiting' AND until <= ?", now)
+
+    async def next_due(self) -> float | None:
+        """When the next waiting job is due, UTC seconds."""
+        rows = await self._call(self._select, "SELECT min(until) AS at FROM jobs WHERE state = 'waiting'")
+        at = rows[0]["at"]
+        return None if at is None else float(at)
+
+    async def planned_names(self, folder: bytes) -> set[bytes]:
+        """Names that open deliveries have chosen in `folder`, of whatever inbox."""
+        jobs = await self._jobs(f"{_OPEN} AND plan IS NOT NULL")
+        plans = [job.plan for job in jobs if job.plan is not None and job.plan.folder == folder]
+        return {name for plan in plans for name in (plan.original, *(s.name for s in plan.sidecars))}
+
+    async def reply(self, job_id: int) -> StoredReply | None:
+        """The reply on record for a job."""
+        rows = await self._call(self._select, "SELECT body, format FROM replies WHERE job_id = ?", job_id)
+        return StoredReply(rows[0]["body"], rows[0]["format"]) if rows else None
+
+    async def attempts(self, job_id: int) -> list[Attempt]:
+        """The rounds of requests made for a job, oldest first."""
+        query = "SELECT sent_at, fault FROM attempts WHERE job_id = ? ORDER BY rowid"
+        return [_attempt(row) for row in await self._call(self._select, query, job_id)]
+
+    async def counts(self) -> dict[State, int]:
+        """How many jobs stand in each state."""
+        rows = await self._call(self._select, "SELECT state, count(*) AS n FROM jobs GROUP BY state")
+        return {State(row["state"]): row["n"] for row in rows}
+
+    async def _jobs(self, where: str, *values: object) -> list[Job]:
+        rows = await self._call(self._select, f"SELECT * FROM jobs WHERE {where}", *values)  # noqa: S608 - constants
+        return [job_from(row) for row in rows]
+
+    async def _call(self, work: Callable[..., T], *values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*values))
+
+    def _select(self, query: str, *values: object) -> Sequence[sqlite3.Row]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _add(self, inbox: str, path: bytes, identity: Identity) -> Job | None:
+        now = self._clock.now()
+        folder = path.rpartition(b"/")[0]
+        with _transaction(self._connection):
+            cursor = self._connection.execute(
+                "INSERT OR IGNORE INTO jobs (inbox, folder, path, dev, ino, size, mtime_ns, ctime_ns, state,"
+                " settled_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (
+                    inbox,
+                    folder,
+                    path,
+                    identity.dev,
+                    identity.ino,
+                    identity.size,
+                    identity.mtime_ns,
+                    identity.ctime_ns,
+                    now,
+                    now,
+                ),
+            )
+        if cursor.rowcount != 1 or cursor.lastrowid is None:
+            return None
+        return Job(id=cursor.lastrowid, inbox=inbox, path=path, identity=identity, settled_at=now)
+
+    def _record(self, before: Job, after: Job, event: Event) -> None:
+        now = self._clock.now()
+        with _transaction(self._connection):
+            moved = self._connection.execute(
+                "UPDATE jobs SET state = ?, attempts = ?, reason = ?, until = ?, plan = ?, fault = ?,"
+                " warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
+                (
+                    after.state,
+                    after.attempts,
+                    after.reason,
+                    after.until,
+                    None if after.plan is None else plan_text(after.plan),
+                    None if after.fault is None else fault_text(after.fault),
+                    json.dumps(after.warnings),
+                    now,
+                    before.id,
+                    before.state,
+                ),
+            )
+            if moved.rowcount != 1:
+                raise StaleMoveError(f"job {before.id} is not {before.state}; {type(event).__name__} refused")
+            self._record_detail(after, event, now)
+
+    def _record_detail(self, job: Job, event: Event, now: float) -> None:
+        execute = self._connection.execute
+        match event:
+            case Sending():
+                execute("INSERT INTO attempts (job_id, sent_at) VALUES (?, ?)", (job.id, now))
+            case Replied():
+                execute(
+                    "INSERT OR REPLACE INTO replies (job_id, format, body, received_at) VALUES (?, ?, ?, ?)",
+                    (job.id, event.format, event.body, now),
+                )
+            case Refused():
+                execute("DELETE FROM replies WHERE job_id = ?", (job.id,))
+            case Withdrawn():
+                execute("DELETE FROM replies WHERE job_id = ?", (job.id,))
+            case _:
+                pass
+        if isinstance(event, Refused | Postponed | Planned) and event.fault is not None:
+            execute(
+                "UPDATE attempts SET fault = ? WHERE job_id = ?"
+                " AND rowid = (SELECT max(rowid) FROM attempts WHERE job_id = ?)",
+                (fault_text(event.fault), job.id, job.id),
+            )
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    fault = None if row["fault"] is None else fault_from(row["fault"])
+    return Attempt(row["sent_at"], None if fault is None else f"{fault.code}: {fault.message}")
+
+
+class _transaction:  # noqa: N801 - reads as the statement it is
+    """BEGIN IMMEDIATE, then COMMIT, or ROLLBACK on any error."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply each numbered migration that is not recorded yet, each in its own transaction."""
+    scripts = sorted(
+        (entry for entry in resources.files(__package__).joinpath("migrations").iterdir()),
+        key=lambda entry: entry.name,
+    )
+    numbered = [(int(entry.name.split("_")[0]), entry) for entry in scripts if entry.name.endswith(".sql")]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > numbered[-1][0]:
+        raise JournalError(f"{path} was written by a newer watcherd (schema {version}); install that version.")
+    for number, entry in numbered:
+        if number > version:
+            with _transaction(connection):
+                for statement in _statements(entry.read_text("utf-8")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script, since executescript would commit before it begins."""
+    found: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
