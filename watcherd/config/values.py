@@ -1,0 +1,162 @@
+"""What people write for a value: durations, sizes, numbers, switches, paths, addresses.
+
+Texts come in, values go out. Every function raises ValueError with a sentence that says what would be
+right, and never repeats the text itself.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
+_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(b|kb|mb|gb|kib|mib|gib)", re.IGNORECASE)
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{1,17})?")
+_SWITCHES = dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
+_REFERENCE = re.compile(r"\$\{([^}/]*)(\}?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What texts refer to: the environment, and the folder that relative paths start from (absolute)."""
+
+    environ: Mapping[str, str]
+    folder: Path
+
+
+def duration(text: str) -> float:
+    """Read seconds from `500ms`, `2s`, `10m`, `1.5h`."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError("write a duration with its unit, such as 500ms, 2s, 10m or 24h")
+    return float(Decimal(found[1]) * _SECONDS[found[2]])
+
+
+def size(text: str) -> int:
+    """Read bytes from `25MB` (powers of 1000) or `24MiB` (powers of 1024), in large or small letters."""
+    found = _SIZE.fullmatch(text)
+    count = None if found is None else Decimal(found[1]) * _BYTES[found[2].lower()]
+    if count is None or count != int(count):
+        raise ValueError("write a size with its unit, such as 500kB, 25MB or 24MiB")
+    return int(count)
+
+
+def whole(text: str) -> int:
+    """Read a whole number in plain decimal digits."""
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("write a whole number, such as 4")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Read a number in plain decimal digits, with or without a fraction."""
+    if not text or not _DECIMAL.fullmatch(text) or not text[-1].isdigit():
+        raise ValueError("write a number, such as 0 or 0.2")
+    return float(text)
+
+
+def switch(text: str) -> bool:
+    """Read `true` or `false`; `yes` and `on` are texts, as YAML 1.2 has it."""
+    if text not in _SWITCHES:
+        raise ValueError("write true or false")
+    return _SWITCHES[text]
+
+
+def path(text: str, around: Surroundings) -> Path:
+    """Make a path absolute, without `.` and `..`; expand `~` and `${VAR}`, follow no links."""
+    if not text or "\0" in text:
+        raise ValueError("write the path of a file or folder")
+    head, slash, tail = text.partition("/")
+    head = _home(head, around.environ) if head.startswith("~") else _filled(head, around.environ)
+    joined = os.path.normpath(around.folder / f"{head}{slash}{_filled(tail, around.environ)}")
+    return Path("/" + joined.lstrip("/"))
+
+
+def xdg_folder(variable: str, usual: str, environ: Mapping[str, str]) -> Path:
+    """Find one of the user's own folders, `$XDG_STATE_HOME` say; a relative one counts as unset."""
+    named = environ.get(variable, "")
+    return Path(named) if named.startswith("/") else Path(_home("~", environ), usual)
+
+
+def _home(word: str, environ: Mapping[str, str]) -> str:
+    """Find the home folder that `~` or `~user` stands for."""
+    if word == "~" and environ.get("HOME"):
+        return environ["HOME"]
+    try:
+        return (pwd.getpwnam(word[1:]) if word[1:] else pwd.getpwuid(os.getuid())).pw_dir
+    except KeyError:
+        raise ValueError(f"there is no home folder for {word}; write the whole path") from None
+
+
+def _filled(text: str, environ: Mapping[str, str]) -> str:
+    """Replace each `${VAR}`."""
+
+    def value_of(found: re.Match[str]) -> str:
+        name, closing = found.groups()
+        if not closing or not VARIABLE_NAME.fullmatch(name):
+            raise ValueError("write a variable as ${NAME}")
+        if not environ.get(name):
+            raise ValueError(f"the environment variable {name} is not set")
+        return environ[name]
+
+    return _REFERENCE.sub(value_of, text)
+
+
+def address(text: str) -> str:
+    """Check a server's address: http or https, a host, no password, no query; drop the slash at the end."""
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write an address that begins with https:// (or http://) and names a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address holds no name or password here; put the key into api_key or headers")
+    if parts.query or parts.fragment or text.endswith(("?", "#")):
+        raise ValueError("an address ends before its ? or #; a query belongs into path")
+    plain = text.rstrip("/")
+    if plain.endswith(("/audio/translations", "/audio/transcriptions")):
+        raise ValueError(f"end it before /audio/: {plain.rpartition('/audio/')[0]}")
+    return plain
+
+
+def proxy(text: str) -> str:
+    """Check the address of a proxy, with a name and a password where it asks for them."""
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write the address of an HTTP proxy, such as http://proxy.example:3128")
+    return text
+
+
+def is_overheard(url: str) -> bool:
+    """Tell whether others can listen on the way: plain http to a host that is not this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(text: str) -> SplitResult:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("an address has no blanks, control characters or letters beyond ASCII")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("write an address such as https://host.example:8000/v1") from None
+    return parts
