@@ -1,7 +1,7 @@
 """The fault values: everything that can go wrong, with the scope it costs. Plain values; no I/O.
 
-    Fault        what went wrong: scope, code, message, hint, remedy
-    FaultError   carries a Fault from the rim where it was seen to the one place that handles it
+Fault        what went wrong: scope, code, message, hint, remedy
+FaultError   carries a Fault from the rim where it was seen to the one place that handles it
 """
 
 from __future__ import annotations
