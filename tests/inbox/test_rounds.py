@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from tests.inbox.test_settle import identity
+from watcherd.inbox.reconcile import Found, Listing
+from watcherd.inbox.rounds import Rounds, Scanned
+
+
+def scanned_once() -> Rounds:
+    rounds = Rounds(0)
+    rounds.begin(())
+    rounds.finish()
+    rounds.plan(60)
+    return rounds
+
+
+def test_the_first_scan_is_due_at_once_and_not_by_the_timer() -> None:
+    assert Rounds(7).due == 7
+    assert not Rounds(7).by_timer
+
+
+def test_after_a_scan_the_timer_asks_for_the_next() -> None:
+    rounds = scanned_once()
+    assert (rounds.due, rounds.by_timer) == (60, True)
+
+
+def test_a_request_comes_before_the_timer() -> None:
+    rounds = scanned_once()
+    rounds.request(5)
+    assert (rounds.due, rounds.by_timer) == (5, False)
+
+
+def test_a_request_during_a_scan_makes_another_one() -> None:
+    rounds = scanned_once()
+    rounds.begin(())
+    rounds.request(61)
+    rounds.request(62)
+    rounds.finish()
+    rounds.plan(120)
+    assert (rounds.due, rounds.by_timer) == (61, False)
+
+
+def test_a_request_for_a_moment_after_the_next_scan_makes_another_one() -> None:
+    rounds = scanned_once()
+    rounds.request(60.5)
+    assert rounds.due == 60
+    rounds.begin(())
+    rounds.finish()
+    rounds.plan(120)
+    assert rounds.due == 60.5
+
+
+def test_what_was_found_is_counted_for_the_status() -> None:
+    rounds = Rounds(0)
+    rounds.begin(())
+    rounds.visit(Listing(folder=b"", files=(Found(b"a", identity()),), ignored=3))
+    rounds.visit(Listing(folder=b"x", error="Permission denied"))
+    rounds.spend(0.25)
+    rounds.spend(0.25)
+    assert rounds.under_way
+    expected = Scanned(seconds=0.5, files=1, folders=2, unread=((b"x", "Permission denied"),))
+    assert rounds.finish() == rounds.last == expected
+    assert not rounds.under_way
+
+
+def test_known_folders_that_the_walk_did_not_meet_have_vanished() -> None:
+    rounds = Rounds(0)
+    rounds.begin([b"a", b"b"])
+    rounds.visit(Listing(folder=b"a"))
+    assert rounds.vanished == {b"b"}
+
+
+def test_where_the_walk_could_not_look_nothing_has_vanished() -> None:
+    rounds = Rounds(0)
+    rounds.begin([b"a", b"b/c"])
+    rounds.visit(Listing(folder=b"b", error="Permission denied"))
+    assert rounds.vanished == frozenset()
+
+
+def test_an_interrupted_scan_starts_over() -> None:
+    rounds = scanned_once()
+    rounds.begin(())
+    rounds.interrupt(99)
+    assert (rounds.due, rounds.by_timer, rounds.under_way) == (99, False, False)

@@ -1,0 +1,12 @@
+"""The inbox: a watched folder in, settled files out.
+
+Events are hints, the scan is the truth. Read in this order:
+
+    accept, globs, medianames   which names are media at all (pure)
+    settle                      when a file has finished arriving (pure)
+    reconcile                   a folder's listing against its open jobs (pure)
+    storage                     the inbox's own threads: a dead mount blocks those, and nothing else
+    touch, root                 everything that opens, looks at or locks something in the inbox
+    scan, watch                 the walk, and watchdog's events turned into hints
+    arrivals, intake            the running inbox: hints, walks and looks in, `Desk.admit` out
+"""

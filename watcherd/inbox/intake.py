@@ -1,0 +1,393 @@
+"""The running inbox: hints, walks and looks in, settled files out through `Desk.admit`. One asyncio task.
+
+Watch first, then scan: nothing falls between the two. Everything below happens in one task, one call into the
+inbox's threads at a time; `warden` keeps the folder itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+import structlog
+
+from watcherd.clock import Clock
+from watcherd.config.model import Folder
+from watcherd.faults import Fault, FaultError
+from watcherd.inbox.accept import Kind as NameKind
+from watcherd.inbox.accept import accept, holders, was_partial
+from watcherd.inbox.arrivals import Arrivals
+from watcherd.inbox.condition import Condition, InboxState, LockedByOtherError, Reach, Waiting
+from watcherd.inbox.ground import Ground
+from watcherd.inbox.reconcile import Arrived, Changed, Found, Gone, Listing, idle, reconcile
+from watcherd.inbox.rounds import Rounds
+from watcherd.inbox.scan import Walk
+from watcherd.inbox.settle import Kind, Look, Note, Settled
+from watcherd.inbox.storage import Storage
+from watcherd.inbox.touch import look
+from watcherd.inbox.trouble import Trouble
+from watcherd.inbox.warden import Tended, Warden
+from watcherd.inbox.watch import Asked, Hint, Noticed, Overflowed
+from watcherd.job import Identity, Job
+
+log = structlog.get_logger()
+
+TICK = 1.0  # seconds between two looks at the inbox's own folder
+RETRY = 5.0  # seconds after a fault of the desk
+AFTER_OVERFLOW = 1.0  # seconds after which watchdog has rebuilt its own watches
+AFTER_WITHDRAWAL = 1.0  # seconds until a changed file is offered again: its old job must be gone
+EMPTY_FOR = 600.0  # seconds after which an empty file is reported
+LOOKS = 256  # paths in one call
+HINTS = 2000  # hints in one turn
+FLOOD = 20_000  # hints beyond which a scan is cheaper
+
+_REPORTS = {
+    Note.UNREADABLE: ("arrival.unreadable", "Give the user that watcherd runs as the right to read it."),
+    Note.EMPTY: ("arrival.empty", "Nothing was ever written into it; remove it or copy the file again."),
+    Note.GROWING: (
+        "arrival.growing",
+        "Is a recording or a copy still running? It is not sent before it rests.",
+    ),
+}
+
+
+class Desk(Protocol):
+    """Where settled files go: the queue. It may raise FaultError, after which the inbox tries again."""
+
+    async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
+        """The open jobs whose file lies directly in a folder, relative to the inbox."""
+        ...
+
+    async def admit(self, inbox: str, path: bytes, identity: Identity) -> None:
+        """A file has settled; nothing happens where its path has an open job."""
+        ...
+
+    async def withdraw(self, job_id: int, why: str) -> None:
+        """The file of an idle job is gone (`vanished`) or another one (`changed`)."""
+        ...
+
+
+class Intake:
+    """One inbox at work. `run` it as a task; the rest may be read at any time on the same loop."""
+
+    def __init__(self, folder: Folder, *, storage: Storage, desk: Desk, clock: Clock) -> None:
+        self._folder = folder
+        self._desk = desk
+        self._clock = clock
+        self._hints: asyncio.Queue[Hint] = asyncio.Queue()
+        self._warden = Warden(folder, self._hints, storage=storage, clock=clock)
+        self._arrivals = Arrivals(folder.settle)
+        self._rounds = Rounds(clock.monotonic())
+        self._walk: Walk | None = None
+        self._known: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        """By folder, the paths that had an open job when last heard of; the rest needs no asking."""
+        self._tick = float("-inf")
+        self._scanned_at: float | None = None
+        self._missed = 0
+        self._troubles: defaultdict[str, Trouble] = defaultdict(Trouble)
+        self._log = log.bind(inbox=folder.name)
+
+    # For everyone else.
+
+    @property
+    def state(self) -> InboxState:
+        """A snapshot for the status."""
+        warden = self._warden
+        ahead = self._clock.now() - self._clock.monotonic()
+        return InboxState(
+            name=self._folder.name,
+            standing=warden.standing,
+            live=warden.ground is not None and warden.ground.watching,
+            limited=warden.limited,
+            arrivals=tuple(
+                Waiting(entry.arrival.path, entry.arrival.since + ahead, entry.note)
+                for entry in self._arrivals
+            ),
+            missed_by_events=self._missed,
+            scanned=self._rounds.last,
+            scanned_at=self._scanned_at,
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing more comes by itself: all is scanned and nothing settles, or it is out of reach."""
+        condition = self._warden.standing.condition
+        if condition is not Condition.WATCHING:
+            return condition is not Condition.STARTING
+        scanned = self._rounds.last is not None and not self._rounds.under_way
+        return scanned and self._hints.empty() and not self._arrivals.passing
+
+    @property
+    def held(self) -> bool:
+        """Whether something was not handed over: an arrival, a folder, or the inbox as a whole."""
+        watching = self._warden.standing.condition is Condition.WATCHING
+        last = self._rounds.last
+        return not watching or len(self._arrivals) > 0 or (last is not None and bool(last.unread))
+
+    def rescan(self) -> None:
+        """Walk through the inbox at once."""
+        self._hints.put_nowait(Asked())
+
+    async def run(self) -> None:
+        """Serve until cancelled. Trouble with the inbox or the desk is said and waited out, never raised."""
+        try:
+            while True:
+                try:
+                    await self._turn()
+                except (OSError, LockedByOtherError) as error:
+                    await self._lose_ground()
+                    self._warden.blame(error)
+                except FaultError as error:
+                    self._put_off(error.fault)
+                await self._rest()
+        finally:
+            await self._warden.bid_farewell()
+
+    # The loop.
+
+    async def _turn(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._tick:
+            self._tick = now + TICK
+            await self._tend()
+        self._take_hints()
+        ground = self._warden.ground
+        if ground is not None:
+            await self._advance_scan(ground)
+            await self._look_around(ground)
+
+    async def _rest(self) -> None:
+        """Sleep until a hint comes, a look or a scan is due, or the next tick."""
+        times = [self._tick]
+        if self._warden.ground is not None:
+            times += [float("-inf") if self._rounds.under_way else self._rounds.due]
+            times += [] if self._arrivals.next_due is None else [self._arrivals.next_due]
+        seconds = min(times) - self._clock.monotonic()
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        with contextlib.suppress(TimeoutError):
+            self._hints.put_nowait(await asyncio.wait_for(self._hints.get(), seconds))
+
+    async def _tend(self) -> None:
+        tended = await self._warden.tend()
+        now = self._clock.monotonic()
+        if tended is Tended.NEW:
+            self._forget()
+            self._rounds = Rounds(now)
+        elif tended is Tended.HEALED:
+            self._rounds.request(now)
+
+    async def _lose_ground(self) -> None:
+        self._forget()
+        await self._warden.leave()
+
+    def _forget(self) -> None:
+        """What was seen of one folder says nothing about another in its place."""
+        self._walk = None
+        self._arrivals.clear()
+
+    def _put_off(self, fault: Fault) -> None:
+        """The desk is in trouble: what it did not take comes again."""
+        now = self._clock.monotonic()
+        if self._troubles["desk"].met(now):
+            self._log.warning("arrivals.postponed", message=fault.message, hint=fault.hint)
+        self._walk = None
+        self._rounds.interrupt(now + RETRY)
+
+    # Hints.
+
+    def _take_hints(self) -> None:
+        now = self._clock.monotonic()
+        if self._hints.qsize() > FLOOD:
+            while not self._hints.empty():
+                self._hints.get_nowait()
+            self._rounds.request(now)
+        for _ in range(min(self._hints.qsize(), HINTS)):
+            hint = self._hints.get_nowait()
+            match hint:
+                case Noticed(path, before):
+                    self._hear_of(path, before, now)
+                case Overflowed():
+                    if self._troubles["overflow"].met(now):
+                        self._log.warning("watch.overflowed", times=self._troubles["overflow"].count)
+                    self._rounds.request(now + AFTER_OVERFLOW)
+                case Asked():
+                    self._rounds.request(now)
+                case _ as unreachable:
+                    assert_never(unreachable)
+
+    def _hear_of(self, path: bytes, before: bytes | None, now: float) -> None:
+        """An event: a path worth a look is noticed; a job's path too, its file may be gone."""
+        ground = self._warden.ground
+        if ground is None or accept(path, rules=ground.rules).kind is not NameKind.MEDIA:
+            return
+        renamed = before is not None and was_partial(before)
+        self._notice(path, now, renamed=renamed)
+
+    def _notice(self, path: bytes, now: float, *, renamed: bool = False, missed: bool = False) -> None:
+        self._arrivals.notice(path, now, renamed=renamed, missed=missed)
+
+    # Scans.
+
+    async def _advance_scan(self, ground: Ground) -> None:
+        """One step of the walk, so that hints and looks go on meanwhile."""
+        began = self._clock.monotonic()
+        if self._walk is None:
+            if began < self._rounds.due:
+                return
+            self._walk = Walk(ground.root.fd, ground.rules)
+            self._rounds.begin(self._known)
+        listings = await self._warden.call(self._walk.step)
+        self._warden.settle_in(ground)
+        for listing in listings:
+            await self._compare(ground, listing)
+            self._rounds.visit(listing)
+            self._say_unread(listing)
+        self._rounds.spend(self._clock.monotonic() - began)
+        if not listings:
+            await self._finish_scan(ground)
+
+    async def _finish_scan(self, ground: Ground) -> None:
+        for folder in self._rounds.vanished:
+            await self._compare(ground, Listing(folder=folder))
+        self._walk = None
+        scanned = self._rounds.finish()
+        self._scanned_at = self._clock.now()
+        self._rounds.plan(self._clock.monotonic() + self._warden.take_account(scanned))
+        self._troubles["desk"].over()
+        self._log.debug("inbox.scanned", seconds=round(scanned.seconds, 3), files=scanned.files)
+
+    async def _compare(self, ground: Ground, listing: Listing) -> None:
+        """One folder against its open jobs. Where none can be, nobody is asked."""
+        rows: Sequence[Job] = ()
+        if listing.files or listing.folder in self._known or self._rounds.last is None:
+            rows = await self._desk.open_jobs(self._folder.name, listing.folder)
+            self._remember(listing.folder, rows)
+        now = self._clock.monotonic()
+        for action in reconcile(listing, rows):
+            match action:
+                case Arrived(found):
+                    self._come_upon(found, now)
+                case Changed(job, found):
+                    await self._desk.withdraw(job.id, "changed")
+                    self._notice(found.path, now)
+                case Gone(job):
+                    await self._miss(ground, job)
+                case _ as unreachable:
+                    assert_never(unreachable)
+
+    def _come_upon(self, found: Found, now: float) -> None:
+        """A scan found a file without a job: new, or another one than the last look saw."""
+        entry = self._arrivals.get(found.path)
+        if entry is None:
+            self._notice(found.path, now, missed=self._rounds.by_timer)
+            return
+        seen = entry.arrival.look
+        if seen is not None and (seen.identity != found.identity or entry.arrival.held != found.held):
+            self._notice(found.path, now, missed=True)
+
+    async def _miss(self, ground: Ground, job: Job) -> None:
+        """A listing lacks a job's file. A look has the last word: a busy folder's listing may lack a name."""
+        (seen,) = await self._warden.call(_look_at, ground, [job.path])
+        if seen.kind is not Kind.FILE:
+            await self._desk.withdraw(job.id, "vanished")
+        elif seen.identity is not None and seen.identity != job.identity:
+            await self._desk.withdraw(job.id, "changed")
+            self._notice(job.path, self._clock.monotonic())
+
+    def _remember(self, folder: bytes, rows: Sequence[Job]) -> None:
+        if rows:
+            self._known[folder] = {job.path for job in rows}
+        else:
+            self._known.pop(folder, None)
+
+    def _say_unread(self, listing: Listing) -> None:
+        if listing.error and self._troubles["unread"].met(self._clock.monotonic()):
+            times = self._troubles["unread"].count
+            self._log.warning("folder.unreadable", folder=listing.folder, error=listing.error, times=times)
+
+    # Looks, and what they lead to.
+
+    async def _look_around(self, ground: Ground) -> None:
+        """Look at what is due; hand over what has settled, in the order of the names."""
+        paths = self._arrivals.take_due(self._clock.monotonic(), LOOKS)
+        if not paths:
+            return
+        looks = await self._warden.call(_look_at, ground, paths)
+        now = self._clock.monotonic()
+        rows: dict[bytes, Sequence[Job]] = {}
+        settled = []
+        for path, seen in zip(paths, looks, strict=True):
+            job = await self._job_of(path, rows)
+            outcome = await self._weigh(path, seen, job, now)
+            if outcome is not None:
+                settled.append((path, outcome.identity))
+        for path, identity in sorted(settled, key=lambda item: item[0]):
+            await self._hand_over(path, identity)
+
+    async def _weigh(self, path: bytes, seen: Look, job: Job | None, now: float) -> Settled | None:
+        """Enter one look. A job of the same file ends the arrival; one of another file has to go first."""
+        same = job is not None and job.identity == seen.identity
+        if seen.kind is not Kind.FILE or same:
+            self._arrivals.drop(path)
+        if same:
+            return None
+        if job is not None and idle(job) and (seen.kind is not Kind.FILE or seen.identity is not None):
+            await self._desk.withdraw(job.id, "changed" if seen.kind is Kind.FILE else "vanished")
+        if seen.kind is not Kind.FILE:
+            return None
+        entry = self._arrivals.get(path)
+        if entry is not None and entry.arrival.look is None:
+            self._log.info("arrival.noticed", file=path)
+        outcome = self._arrivals.enter(path, seen, now, held=bool(seen.beside))
+        if outcome is not None and job is not None:
+            self._arrivals.wait(path, now + AFTER_WITHDRAWAL, Note.TAKEN)
+            return None
+        self._report(path, seen, now)
+        return outcome
+
+    async def _job_of(self, path: bytes, rows: dict[bytes, Sequence[Job]]) -> Job | None:
+        """The open job of a path. `rows` remembers what the desk said during one round of looks."""
+        folder = path.rpartition(b"/")[0]
+        if self._rounds.last is not None and path not in self._known.get(folder, ()):
+            return None
+        if folder not in rows:
+            rows[folder] = await self._desk.open_jobs(self._folder.name, folder)
+            self._remember(folder, rows[folder])
+        return next((job for job in rows[folder] if job.path == path), None)
+
+    async def _hand_over(self, path: bytes, identity: Identity) -> None:
+        await self._desk.admit(self._folder.name, path, identity)
+        self._known[path.rpartition(b"/")[0]].add(path)
+        entry = self._arrivals.drop(path)
+        self._troubles["desk"].over()
+        if entry is not None:
+            seconds = round(self._clock.monotonic() - entry.arrival.since, 1)
+            self._log.debug("arrival.settled", file=path, bytes=identity.size, seconds=seconds)
+            if entry.missed and self._warden.note_missed():
+                self._missed += 1
+
+    def _report(self, path: bytes, seen: Look, now: float) -> None:
+        """Say once of a file that it will not settle by itself; not for each of a thousand."""
+        entry = self._arrivals.get(path)
+        if entry is None or entry.note not in _REPORTS or entry.note in entry.told:
+            return
+        if entry.note is Note.EMPTY and now - entry.arrival.since < EMPTY_FOR:
+            return
+        entry.told |= {entry.note}
+        trouble = self._troubles[entry.note]
+        if trouble.met(now):
+            event, hint = _REPORTS[entry.note]
+            why = {"error": seen.error} if seen.error else {}
+            self._log.warning(event, file=path, hint=hint, files=trouble.count, **why)
+
+
+def _look_at(ground: Ground, paths: Sequence[bytes]) -> list[Look]:
+    """Look at each path, with the names beside it that would hold it. Runs in a thread."""
+    root = ground.root
+    leases = root.reach is not Reach.REMOTE
+    return [look(root.fd, path, beside=holders(path.rpartition(b"/")[2]), leases=leases) for path in paths]

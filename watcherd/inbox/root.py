@@ -1,0 +1,147 @@
+"""The inbox's own folder: a configured path in, an open, locked descriptor of it out. Rim; all of it blocks.
+
+The path may be a symbolic link, be missing, be replaced, lie on another machine or belong to another
+watcherd.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from watcherd.inbox.condition import LockedByOtherError, Reach
+from watcherd.inbox.touch import open_root
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_STATFS_BYTES = 256  # more than struct statfs has anywhere; its first field is the type, a long
+_REMOTE = {
+    0x6969: "NFS",
+    0x517B: "SMB",
+    0xFF534D42: "CIFS",
+    0xFE534D42: "SMB2",
+    0x65735546: "FUSE",
+    0x01021997: "9p",
+    0x00C36400: "Ceph",
+    0x5346414F: "AFS",
+    0x6B414653: "kAFS",
+    0x73757245: "Coda",
+    0x564C: "NCP",
+    0x0BD00BD0: "Lustre",
+    0x01161970: "GFS2",
+    0x7461636F: "OCFS2",
+    0x786F4256: "VirtualBox shared folder",
+    0xBACBACBC: "VMware shared folder",
+}
+_OVERLAY = 0x794C7630
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """An inbox's folder, open and ours. `real` is its path without links, `key` its (device, inode).
+
+    `own` are its done and failed folders as far as they lie inside, relative; `locked` is False on file
+    systems that cannot lock a folder.
+    """
+
+    fd: int
+    real: bytes
+    key: tuple[int, int]
+    reach: Reach
+    own: tuple[bytes, ...]
+    locked: bool
+
+    def close(self) -> None:
+        """Let it go, and the lock with it."""
+        os.close(self.fd)
+
+
+def take(inbox: Path, *, done: Path, failed: Path) -> Root:
+    """Open and lock an inbox; raises OSError (missing, unreadable, no folder) and LockedByOtherError."""
+    real = os.path.realpath(os.fsencode(inbox))
+    descriptor = open_root(Path(os.fsdecode(real)))
+    try:
+        status = os.fstat(descriptor)
+        os.stat(b".", dir_fd=descriptor)  # needs the right to enter, which opening does not
+        return Root(
+            fd=descriptor,
+            real=real,
+            key=(status.st_dev, status.st_ino),
+            reach=reach_of(descriptor),
+            own=tuple(_inside(real, folder) for folder in (done, failed) if _inside(real, folder)),
+            locked=_lock(descriptor),
+        )
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def is_current(root: Root, inbox: Path) -> bool:
+    """Whether the configured path still leads to this very folder, and it can be read; raises OSError if not.
+
+    A folder that was removed, renamed, mounted over or unmounted sends no event that would say so.
+    """
+    descriptor = open_root(inbox)
+    try:
+        status = os.fstat(descriptor)
+        os.stat(b".", dir_fd=descriptor)
+        return (status.st_dev, status.st_ino) == root.key
+    finally:
+        os.close(descriptor)
+
+
+def holder_of(inbox: Path) -> LockedByOtherError | None:
+    """Who holds an inbox's lock, if anybody; for a daemon that must refuse to start. Raises OSError."""
+    descriptor = open_root(inbox)
+    try:
+        _lock(descriptor)
+    except LockedByOtherError as error:
+        return error
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def reach_of(descriptor: int) -> Reach:
+    """Judge a file system by its type; one that does not tell counts as local."""
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _LIBC.fstatfs(descriptor, buffer) != 0:
+        return Reach.LOCAL
+    kind = ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+    if kind == _OVERLAY:
+        return Reach.LAYERED
+    return Reach.REMOTE if kind in _REMOTE else Reach.LOCAL
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock the folder itself, so that two daemons never share an inbox; False where there is no such lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LockedByOtherError(_holder(descriptor)) from None
+    except OSError as error:
+        if error.errno in {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}:
+            return False  # NFS locks only what is open for writing, and a folder never is
+        raise
+    return True
+
+
+def _holder(descriptor: int) -> int | None:
+    """The process that holds the lock, from the kernel's table, which may be hidden."""
+    inode = f":{os.fstat(descriptor).st_ino}"
+    try:
+        with open("/proc/locks", encoding="ascii") as table:
+            rows = [line.split() for line in table]
+    except OSError:
+        return None
+    held = [row for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5].endswith(inode)]
+    return int(held[0][4]) if held and int(held[0][4]) > 0 else None
+
+
+def _inside(real: bytes, folder: Path) -> bytes:
+    """A folder's path relative to the inbox; b"" when it lies elsewhere."""
+    path = os.path.realpath(os.fsencode(folder))
+    return path[len(real) + 1 :] if path.startswith(real.rstrip(b"/") + b"/") else b""

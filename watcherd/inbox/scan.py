@@ -1,0 +1,90 @@
+"""The walk through an inbox: a root descriptor in, one listing per folder out, streamed. Rim; it blocks.
+
+It costs one readdir per folder and one lstat per name that `accept` calls media; links are never followed.
+"""
+
+from __future__ import annotations
+
+import os
+
+from watcherd.inbox.accept import Kind, Rules, accept_folder, accept_name, holders
+from watcherd.inbox.medianames import HOLDERS
+from watcherd.inbox.reconcile import Found, Listing
+from watcherd.inbox.touch import identity_of, open_beneath
+
+_HOLDERS = tuple(os.fsdecode(suffix) for suffix in HOLDERS)
+BATCH = 2000  # names after which a step hands over what it has
+
+
+class Walk:
+    """One walk through the tree. Call `step` until it returns nothing; each step is one call for a thread."""
+
+    def __init__(self, root_fd: int, rules: Rules) -> None:
+        self._root_fd = root_fd
+        self._rules = rules
+        self._pending = [b""]
+
+    def step(self) -> list[Listing]:
+        """The next folders' listings; empty at the end. Raises OSError only where the root cannot be read."""
+        listings: list[Listing] = []
+        names = 0
+        while self._pending and names < BATCH:
+            folder = self._pending.pop()
+            listing = self._list(folder)
+            listings.append(listing)
+            names += len(listing.files) + listing.ignored + 1
+        return listings
+
+    def _list(self, folder: bytes) -> Listing:
+        try:
+            descriptor = self._open(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return Listing(folder=folder)  # gone since its parent was read, or replaced
+        except OSError as error:
+            if not folder:
+                raise
+            return Listing(folder=folder, error=error.strerror or type(error).__name__)
+        try:
+            with os.scandir(descriptor) as entries:
+                return self._read(folder, list(entries))
+        except OSError as error:
+            if not folder:
+                raise
+            return Listing(folder=folder, error=error.strerror or type(error).__name__)
+        finally:
+            os.close(descriptor)
+
+    def _open(self, folder: bytes) -> int:
+        if folder:
+            return open_beneath(self._root_fd, folder, os.O_RDONLY | os.O_DIRECTORY)
+        return os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root_fd)
+
+    def _read(self, folder: bytes, entries: list[os.DirEntry[str]]) -> Listing:
+        """Sort one folder's entries out. A name that vanishes meanwhile is simply not there."""
+        prefix = folder + b"/" if folder else b""
+        media: dict[bytes, os.DirEntry[str]] = {}
+        ignored, folders = 0, []
+        for entry in entries:
+            path = prefix + os.fsencode(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                if accept_folder(path, rules=self._rules).kind is Kind.MEDIA:
+                    folders.append(path)
+            elif accept_name(path, rules=self._rules).kind is Kind.MEDIA and entry.is_file(
+                follow_symlinks=False
+            ):
+                media[path] = entry
+            else:
+                ignored += 1
+        self._pending.extend(sorted(folders, reverse=True))
+        partials = {os.fsencode(entry.name) for entry in entries if entry.name.endswith(_HOLDERS)}
+        found = [self._found(path, media[path], partials) for path in sorted(media)]
+        return Listing(
+            folder=folder, files=tuple(file for file in found if file is not None), ignored=ignored
+        )
+
+    def _found(self, path: bytes, entry: os.DirEntry[str], partials: set[bytes]) -> Found | None:
+        held = bool(partials) and not partials.isdisjoint(holders(os.fsencode(entry.name)))
+        try:
+            return Found(path, identity_of(entry.stat(follow_symlinks=False)), held=held)
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,110 @@
+"""An inbox's own threads: blocking calls in, asyncio futures out. A dead mount blocks these and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SIZE = 4
+IDLE = 60.0  # seconds after which a thread with nothing to do ends
+
+
+@dataclass(slots=True)
+class _Errand:
+    """One call: what to do, and whom to tell on which loop."""
+
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class Storage:
+    """A small pool of daemon threads for everything that touches one inbox's, done's or failed's files.
+
+    Not concurrent.futures, whose threads are joined when the program ends: a call on a dead mount never
+    comes back, and neither a cancelled await nor `close` nor the program's end may wait for it.
+    """
+
+    def __init__(self, name: str = "storage", *, size: int = SIZE, idle: float = IDLE) -> None:
+        self._name = name
+        self._size = size
+        self._idle = idle
+        self._errands: deque[_Errand] = deque()
+        self._lock = threading.Condition(threading.Lock())
+        self._threads = 0
+        self._waiting = 0
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Queue a call; the future is its result on the running loop. Raises RuntimeError after `close`.
+
+        A cancelled future leaves the call behind: not begun, it is skipped; begun, nobody hears of it.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"storage {self._name} is closed")
+            self._errands.append(_Errand(partial(fn, *args, **kwargs), future, loop))
+            if len(self._errands) <= self._waiting or self._threads == self._size:
+                self._lock.notify()
+            else:
+                self._threads += 1
+                threading.Thread(target=self._serve, name=f"storage {self._name}", daemon=True).start()
+        return future
+
+    async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn` in a thread and return or raise what it does; cancelling leaves the thread behind."""
+        return await self.submit(fn, *args, **kwargs)
+
+    def close(self) -> None:
+        """Accept nothing more. Returns at once; threads end when they have nothing to do."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+
+    def _serve(self) -> None:
+        while (errand := self._next()) is not None:
+            _run(errand)
+            del errand  # an idle thread keeps neither arguments nor results alive
+
+    def _next(self) -> _Errand | None:
+        """The next errand; None when this thread is to end."""
+        with self._lock:
+            self._waiting += 1
+            self._lock.wait_for(lambda: self._errands or self._closed, timeout=self._idle)
+            self._waiting -= 1
+            if self._errands:
+                return self._errands.popleft()
+            self._threads -= 1
+            return None
+
+
+def _run(errand: _Errand) -> None:
+    if errand.future.cancelled():
+        return
+    result, error = None, None
+    try:
+        result = errand.work()
+    except BaseException as raised:  # noqa: BLE001 - a thread's outermost frame; the caller gets it
+        error = raised
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+        errand.loop.call_soon_threadsafe(_settle, errand.future, result, error)
+
+
+def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
