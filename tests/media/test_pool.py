@@ -1,0 +1,601 @@
+"""Workers decode what is given to them, are replaced when they should be, and fail only what is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import audio
+from tests.waiting import eventually
+from watcherd import children
+from watcherd.children import Child, ChildTimeoutError
+from watcherd.faults import Fault, FaultError, Remedy, Scope
+from watcherd.media import pool as pool_module
+from watcherd.media.findings import Encoded, Probe, Refusal, file_fault
+from watcherd.media.pool import MediaPool, decoding_deadline
+
+pytestmark = audio.need_tools
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[MediaPool]:
+    pool = MediaPool(2)
+    yield pool
+    await pool.close()
+    assert not psutil.Process().children()
+
+
+@contextmanager
+def opened(*paths: Path) -> Iterator[list[int]]:
+    fds = [os.open(path, os.O_RDONLY) for path in paths]
+    try:
+        yield fds
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+async def probe(pool: MediaPool, path: Path) -> Probe:
+    with opened(path) as (fd,):
+        return await pool.probe(fd)
+
+
+async def to_flac(
+    pool: MediaPool, path: Path, target: Path | None = None, *, deadline: float | None = None
+) -> Encoded:
+    out_fd = os.memfd_create("flac") if target is None else os.open(target, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        with opened(path) as (fd,):
+            encoded = await pool.to_flac(fd, out_fd, size=path.stat().st_size, deadline=deadline)
+        assert encoded.bytes == os.fstat(out_fd).st_size
+        return encoded
+    finally:
+        os.close(out_fd)
+
+
+async def fault_of(pool: MediaPool, path: Path) -> Fault:
+    """The one fault that both questions end in."""
+    with pytest.raises(FaultError) as flac:
+        await to_flac(pool, path, deadline=20)
+    with pytest.raises(FaultError) as probed:
+        await probe(pool, path)
+    assert flac.value.fault.code == probed.value.fault.code
+    return flac.value.fault
+
+
+def sparse_wav(path: Path, seconds: int, *, rate: int = 48_000) -> Path:
+    """A WAV of digital silence that takes no room on the disk, and as long as wanted to decode."""
+    size = seconds * rate * 2
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16, b"data", size),
+    )
+    path.write_bytes(header)
+    os.truncate(path, len(header) + size)
+    return path
+
+
+def workers() -> list[psutil.Process]:
+    return psutil.Process().children()
+
+
+async def decoding(out_fd: int) -> psutil.Process:
+    """The worker, once it has written something."""
+    await eventually(lambda: os.fstat(out_fd).st_size)
+    (worker,) = workers()
+    return worker
+
+
+# What comes out.
+
+
+@pytest.mark.parametrize("container", audio.CONTAINERS)
+async def test_every_clip_becomes_16_khz_mono_flac_of_its_length(
+    pool: MediaPool, container: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.flac"
+    encoded = await to_flac(pool, audio.clip(container), target)
+    said = audio.ffprobe(target)
+    (stream,) = said["streams"]
+    assert (stream["codec_name"], stream["sample_rate"], stream["channels"]) == ("flac", "16000", 1)
+    assert stream["bits_per_raw_sample"] == "16"
+    assert float(said["format"]["duration"]) == pytest.approx(encoded.duration, abs=0.001)
+    assert encoded.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
+    assert encoded.broken == 0
+
+
+@pytest.mark.parametrize("container", audio.CONTAINERS)
+async def test_every_clip_is_probed(pool: MediaPool, container: str) -> None:
+    found = await probe(pool, audio.clip(container))
+    assert found.duration == pytest.approx(audio.CLIP_SECONDS, rel=0.1)
+    assert found.audio
+    assert not found.video
+    assert [(track.channels, track.rate in {22050, 24000, 48000}) for track in found.tracks] == [(1, True)]
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "mov", "avi", "mpeg", "ts", "ogv"])
+async def test_a_film_is_probed_and_its_sound_decoded(pool: MediaPool, container: str) -> None:
+    found = await probe(pool, audio.film(container))
+    encoded = await to_flac(pool, audio.film(container))
+    assert found.video
+    assert len(found.tracks) == 1
+    assert encoded.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.25)
+
+
+async def test_the_samples_are_the_files_own(pool: MediaPool, tmp_path: Path) -> None:
+    source, target = audio.tone(2), tmp_path / "out.flac"
+    await to_flac(pool, source, target)
+    decoded = audio.made("tone-back.wav", "-i", str(target), "-c:a", "pcm_s16le")
+    assert decoded.read_bytes()[-64_000:] == source.read_bytes()[-64_000:]
+
+
+async def test_tracks_tell_codec_language_and_which_is_the_default(pool: MediaPool) -> None:
+    first, second = (await probe(pool, two_tracks())).tracks
+    assert (first.codec, first.language, first.default) == ("mp3", "fra", False)
+    assert (second.codec, second.language, second.default, second.channels) == ("aac", None, True, 2)
+
+
+async def test_the_default_track_is_the_one_that_is_decoded(pool: MediaPool) -> None:
+    assert (await to_flac(pool, two_tracks())).duration == pytest.approx(4, abs=0.1)
+
+
+def two_tracks() -> Path:
+    maps = ("-map", "0:a", "-map", "1:a", "-c:a:0", "libmp3lame", "-c:a:1", "aac", "-ac:a:1", "2")
+    marks = ("-disposition:a:0", "0", "-disposition:a:1", "default", "-metadata:s:a:0", "language=fra")
+    return audio.made("two.mkv", "-i", str(audio.tone(2)), "-i", str(audio.tone(4)), *maps, *marks)
+
+
+async def test_a_cover_is_no_video(pool: MediaPool) -> None:
+    cover = audio.made("cover.png", "-f", "lavfi", "-i", "color=size=64x64", "-frames:v", "1")
+    maps = ("-map", "0:a", "-map", "1:v", "-c:v", "copy", "-disposition:v:0", "attached_pic")
+    song = audio.made("song.m4a", "-i", str(audio.clip("m4a")), "-i", str(cover), "-c:a", "copy", *maps)
+    assert len(audio.ffprobe(song)["streams"]) == 2
+    found = await probe(pool, song)
+    assert (found.audio, found.video) == (True, False)
+    assert (await to_flac(pool, song)).duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
+
+
+async def test_six_and_sixteen_channels_are_mixed_down(pool: MediaPool) -> None:
+    for channels in ("6", "16"):
+        wide = audio.made(f"wide{channels}.wav", "-i", str(audio.tone(1)), "-ac", channels)
+        assert (await to_flac(pool, wide)).duration == pytest.approx(1, abs=0.01)
+
+
+async def test_tags_that_are_no_utf8_do_no_harm(pool: MediaPool) -> None:
+    tagged = audio.made("tagged.wav", "-i", str(audio.tone(1)), "-metadata", "title=caf\udce9")
+    assert b"caf\xe9" in tagged.read_bytes()
+    assert (await probe(pool, tagged)).duration == pytest.approx(1)
+
+
+# The time line.
+
+
+async def test_a_track_that_starts_late_is_preceded_by_silence(pool: MediaPool) -> None:
+    maps = ("-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac")
+    arguments = ("-i", str(audio.mute_film("mp4")), "-itsoffset", "3", "-i", str(audio.tone(2)))
+    late = audio.made("late.mkv", *arguments, *maps)
+    assert (await to_flac(pool, late)).duration == pytest.approx(5, abs=0.1)
+
+
+async def test_a_hole_in_the_middle_is_kept_as_silence(pool: MediaPool, tmp_path: Path) -> None:
+    hole = ("-af", "aselect=lt(t\\,3)+gt(t\\,5)", "-c:a", "pcm_s16le")
+    holed = audio.made("hole.mkv", "-i", str(audio.tone(8)), *hole)
+    target = tmp_path / "out.flac"
+    assert (await to_flac(pool, holed, target)).duration == pytest.approx(8, abs=0.1)
+    back = audio.made("hole-back.wav", "-i", str(target), "-c:a", "pcm_s16le").read_bytes()[-16_000 * 16 :]
+    assert set(back[int(3.2 * 32_000) : int(4.8 * 32_000)]) == {0}
+    assert len(set(back[int(5.2 * 32_000) : 6 * 32_000])) > 10
+
+
+async def test_a_clock_that_jumps_for_hours_adds_none(pool: MediaPool, tmp_path: Path) -> None:
+    first, second = (audio.made(f"{name}.ts", "-i", str(audio.tone(2)), *extra) for name, extra in TS_PARTS)
+    jumping = tmp_path / "jumping.ts"
+    jumping.write_bytes(first.read_bytes() + second.read_bytes() + first.read_bytes())
+    assert (await to_flac(pool, jumping)).duration == pytest.approx(6, abs=0.3)
+
+
+TS_PARTS = (("now", ()), ("later", ("-output_ts_offset", "20000")))
+
+
+async def test_a_rate_that_changes_midway_is_followed(pool: MediaPool, tmp_path: Path) -> None:
+    parts = [
+        audio.made(f"part{rate}.mp3", "-i", str(audio.tone(3)), "-ar", rate) for rate in ("44100", "22050")
+    ]
+    joined = tmp_path / "joined.mp3"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert (await to_flac(pool, joined)).duration == pytest.approx(6, abs=0.3)
+
+
+# Damaged files.
+
+
+async def test_a_cut_file_is_decoded_as_far_as_it_goes(pool: MediaPool, tmp_path: Path) -> None:
+    front = audio.made("front.m4a", "-i", str(audio.clip("m4a")), "-c", "copy", "-movflags", "+faststart")
+    for whole in (audio.clip("wav"), audio.clip("flac"), audio.clip("mp3"), audio.clip("ogg"), front):
+        cut = tmp_path / whole.name
+        cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+        assert 2 < (await to_flac(pool, cut)).duration < 5.5, whole.name
+
+
+async def test_an_m4a_whose_index_was_cut_off_is_undecodable(pool: MediaPool, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.m4a"
+    cut.write_bytes(audio.clip("m4a").read_bytes()[:40_000])
+    fault = await fault_of(pool, cut)
+    assert (fault.scope, fault.code, fault.remedy) == (Scope.FILE, "undecodable", Remedy.FAIL)
+    assert fault.message.startswith("No audio could be decoded from this file")
+    assert "download it again" in fault.hint
+
+
+async def test_broken_packets_are_skipped_and_counted(pool: MediaPool, tmp_path: Path) -> None:
+    data = bytearray(audio.clip("mkv").read_bytes())
+    data[20_000:30_000] = os.urandom(10_000)
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(data)
+    encoded = await to_flac(pool, broken)
+    assert encoded.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.3)
+    assert encoded.broken > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"Hello, this is a text and no sound at all.\n" * 500,
+        "Ein Text, wie Windows ihn schreibt.\r\n".encode("utf-16") * 500,
+        b"1\n00:00:00,000 --> 00:00:03,320\nA subtitle file.\n\n",
+        b"<html><body>404</body></html>",
+        b"PK\x03\x04" + b"\x00" * 5000,
+        b"\x00" * 100_000,
+    ],
+)
+async def test_what_is_no_sound_is_undecodable(pool: MediaPool, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp3"
+    path.write_bytes(content)
+    assert (await fault_of(pool, path)).code == "undecodable"
+
+
+async def test_random_bytes_are_undecodable(pool: MediaPool, tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp3"
+    for size in (100, 5000, 300_000):
+        path.write_bytes(os.urandom(size))
+        with pytest.raises(FaultError) as caught:
+            await to_flac(pool, path)
+        assert caught.value.fault.code == "undecodable"
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "mpeg"])
+async def test_a_film_without_sound_has_no_audio(pool: MediaPool, container: str) -> None:
+    assert not (await probe(pool, audio.mute_film(container))).audio
+    with pytest.raises(FaultError) as caught:
+        await to_flac(pool, audio.mute_film(container))
+    assert caught.value.fault.code == "no_audio"
+    assert caught.value.fault.message == "The file has no audio track."
+
+
+async def test_a_protected_file_is_told_as_such(pool: MediaPool, tmp_path: Path) -> None:
+    data = audio.clip("m4a").read_bytes()
+    at = data.index(b"stsd") + 16
+    for entry in (b"enca", b"drms"):
+        path = tmp_path / "song.m4a"
+        path.write_bytes(data[:at] + entry + data[at + 4 :])
+        assert (await fault_of(pool, path)).code == "drm"
+
+
+async def test_an_unknown_codec_is_told_as_such(pool: MediaPool, tmp_path: Path) -> None:
+    path = tmp_path / "strange.mkv"
+    path.write_bytes(audio.clip("mkv").read_bytes().replace(b"A_AAC", b"A_XYZ"))
+    assert [track.codec for track in (await probe(pool, path)).tracks] == ["unknown"]
+    with pytest.raises(FaultError) as caught:
+        await to_flac(pool, path)
+    assert caught.value.fault.code == "unknown_codec"
+
+
+# Files that name others.
+
+SCRIPTS = {
+    "ffconcat": "ffconcat version 1.0\nfile {target}\n",
+    "m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{target}\n#EXT-X-ENDLIST\n",
+    "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period>'
+    '<AdaptationSet><Representation id="1" bandwidth="1"><BaseURL>{target}</BaseURL></Representation>'
+    "</AdaptationSet></Period></MPD>",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\n",
+    "pls": "[playlist]\nFile1={target}\nNumberOfEntries=1\n",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_file_that_names_a_neighbour_opens_none(pool: MediaPool, script: str, tmp_path: Path) -> None:
+    """A reader of the pipe would wait for a writer; here nobody even opens it, and the answer is quick."""
+    path, pipe = tmp_path / "cc.mp3", tmp_path / "neighbour.mp3"
+    os.mkfifo(pipe)
+    for target in (pipe.name, str(pipe), f"file:{pipe}"):
+        path.write_text(SCRIPTS[script].format(target=target, port=9))
+        assert (await fault_of(pool, path)).code == "undecodable"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+async def test_a_file_that_names_an_address_calls_nobody(
+    pool: MediaPool, script: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cc.mp3"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        path.write_text(SCRIPTS[script].format(target=f"http://127.0.0.1:{port}/n.mp3", port=port))
+        assert (await fault_of(pool, path)).code == "undecodable"
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+# Workers.
+
+
+async def test_a_worker_is_started_when_needed_and_kept(pool: MediaPool) -> None:
+    assert not workers()
+    await probe(pool, audio.clip("mp3"))
+    (first,) = workers()
+    await probe(pool, audio.clip("ogg"))
+    assert workers() == [first]
+
+
+async def test_two_work_at_once_and_the_third_waits(pool: MediaPool) -> None:
+    paths = [audio.clip(name) for name in audio.CONTAINERS]
+    await asyncio.gather(*(to_flac(pool, path) for path in paths))
+    assert len(workers()) == 2
+
+
+async def test_a_worker_is_replaced_after_its_share_of_jobs() -> None:
+    pool = MediaPool(1, jobs_per_worker=3)
+    seen = []
+    for _ in range(7):
+        await probe(pool, audio.clip("mp3"))
+        seen.append({worker.pid for worker in pool._jobs} or {0})
+    await pool.close()
+    assert len(set().union(*seen) - {0}) == 3
+    assert pool_module.JOBS_PER_WORKER == 200
+
+
+async def test_an_idle_worker_leaves_and_the_next_job_starts_another() -> None:
+    pool = MediaPool(1, idle=0.05)
+    await probe(pool, audio.clip("mp3"))
+    (first,) = workers()
+    await eventually(lambda: not workers())
+    await probe(pool, audio.clip("mp3"))
+    assert workers() != [first]
+    await pool.close()
+
+
+async def test_a_worker_that_died_between_jobs_is_not_used(pool: MediaPool) -> None:
+    await probe(pool, audio.clip("mp3"))
+    (first,) = workers()
+    first.kill()
+    await eventually(lambda: not workers())
+    assert (await probe(pool, audio.clip("mp3"))).audio
+
+
+async def test_a_job_whose_worker_is_killed_once_is_done_by_another(tmp_path: Path, pool: MediaPool) -> None:
+    path, target = sparse_wav(tmp_path / "long.wav", 1800), tmp_path / "out.flac"
+    out_fd = os.open(target, os.O_RDWR | os.O_CREAT, 0o600)
+    with opened(path) as (fd,):
+        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
+        worker = await decoding(out_fd)
+        worker.send_signal(signal.SIGKILL)
+        encoded = await job
+    os.close(out_fd)
+    assert encoded.duration == pytest.approx(1800)
+    assert encoded.bytes == target.stat().st_size
+    assert float(audio.ffprobe(target)["format"]["duration"]) == pytest.approx(1800)
+
+
+async def test_a_file_that_kills_two_workers_has_crashed_the_decoder(tmp_path: Path, pool: MediaPool) -> None:
+    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
+    with opened(path) as (fd,):
+        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
+        first = await decoding(out_fd)
+        first.send_signal(signal.SIGSEGV)
+        await eventually(lambda: workers() and workers() != [first])
+        await eventually(lambda: os.fstat(out_fd).st_size)
+        (await decoding(out_fd)).send_signal(signal.SIGKILL)
+        with pytest.raises(FaultError) as caught:
+            await job
+    os.close(out_fd)
+    assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "decoder_crashed")
+    assert (await probe(pool, audio.clip("mp3"))).audio
+
+
+async def test_a_missed_deadline_fails_the_file_and_replaces_the_worker(
+    tmp_path: Path, pool: MediaPool
+) -> None:
+    path = sparse_wav(tmp_path / "long.wav", 20_000)
+    await probe(pool, path)
+    (first,) = workers()
+    with pytest.raises(FaultError) as caught:
+        await to_flac(pool, path, deadline=0.2)
+    assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "decoding_took_too_long")
+    assert "after 0.2 s" in caught.value.fault.message
+    assert not first.is_running()
+    assert (await to_flac(pool, audio.clip("mp3"))).bytes > 0
+
+
+async def test_a_probe_has_its_own_deadline() -> None:
+    pool = MediaPool(1, probe_deadline=0.0001)
+    with pytest.raises(FaultError) as caught:
+        await probe(pool, audio.clip("mp3"))
+    await pool.close()
+    assert caught.value.fault.code == "decoding_took_too_long"
+    assert pool_module.PROBE_DEADLINE == 30
+
+
+def test_large_files_have_more_time_but_not_for_ever() -> None:
+    assert decoding_deadline(0) == 60
+    assert decoding_deadline(130_000_000) == 60 + 2600
+    assert decoding_deadline(10**12) == 4 * 3600
+
+
+def test_a_worker_that_hangs_in_the_kernel_blames_the_storage() -> None:
+    slow = pool_module._too_slow(ChildTimeoutError("m", seconds=30, stuck=True, last_words=""))
+    assert isinstance(slow, OSError)
+    assert slow.errno == errno.ETIMEDOUT
+
+
+async def test_a_cancelled_job_ends_its_worker_and_nothing_else(tmp_path: Path, pool: MediaPool) -> None:
+    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
+    with opened(path) as (fd,):
+        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
+        first = await decoding(out_fd)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+        assert (await to_flac(pool, audio.clip("mp3"))).bytes > 0
+        await eventually(lambda: not first.is_running())
+    os.close(out_fd)
+
+
+async def test_closing_with_a_job_open_fails_no_file(tmp_path: Path) -> None:
+    pool = MediaPool(1)
+    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
+    with opened(path) as (fd,):
+        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
+        await decoding(out_fd)
+        await pool.close()
+        with pytest.raises(FaultError) as caught:
+            await job
+    os.close(out_fd)
+    assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.MACHINE, "stopping")
+    assert not workers()
+    with pytest.raises(FaultError, match="stopping"):
+        await probe(pool, audio.clip("mp3"))
+
+
+async def test_workers_die_with_a_killed_daemon(tmp_path: Path) -> None:
+    path = sparse_wav(tmp_path / "long.wav", 20_000)
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.media.pool_parent", str(path), stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    worker = psutil.Process(int(await parent.stdout.readline()))
+    parent.kill()
+    await parent.wait()
+    await eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_fifty_jobs_leak_no_descriptor(pool: MediaPool) -> None:
+    def counts() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), workers()[0].num_fds()
+
+    async def job() -> None:
+        await to_flac(pool, audio.clip("opus"))
+        with pytest.raises(FaultError):
+            await to_flac(pool, audio.mute_film("mp4"))
+
+    await job()
+    before = counts()
+    for _ in range(25):
+        await job()
+    assert counts() == before
+
+
+async def test_a_worker_sees_no_secret_and_one_thread(
+    monkeypatch: pytest.MonkeyPatch, pool: MediaPool
+) -> None:
+    """One thread: each would take 8 MiB of the capped address space, and FFmpeg starts one per processor."""
+    monkeypatch.setenv("COMETAPI_KEY", "sk-secret")
+    await to_flac(pool, audio.clip("mp4"))
+    (worker,) = workers()
+    assert "sk-secret" not in str(worker.environ())
+    assert worker.num_threads() == 1
+    assert len(worker.cpu_affinity()) == len(os.sched_getaffinity(0))
+
+
+# Memory, disks, processes.
+
+
+def many_samples() -> Path:
+    """An MP4 of 374,000 samples, whose index FFmpeg reads into 37 MiB."""
+    short = audio.made(
+        "short.mp4", "-i", str(audio.clip("wav")), "-c:a", "libopus", "-ar", "48000", "-frame_duration", "2.5"
+    )
+    return audio.made("many.mp4", "-stream_loop", "119", "-i", str(short), "-c", "copy")
+
+
+async def test_an_index_beyond_the_memory_cap_is_refused_not_shortened() -> None:
+    plain = MediaPool(1)
+    await to_flac(plain, audio.clip("mp4"))
+    status = Path(f"/proc/{workers()[0].pid}/status").read_text(encoding="ascii").splitlines()
+    need = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmPeak"))
+    await plain.close()
+    pool = MediaPool(1, memory=need + 8 * MIB)
+    with pytest.raises(FaultError) as caught:
+        await to_flac(pool, many_samples())
+    assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "decoder_out_of_memory")
+    await eventually(lambda: not workers())
+    assert (await to_flac(pool, audio.clip("mp4"))).duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
+    await pool.close()
+
+
+async def test_memory_stays_the_same_however_long_a_file_is(tmp_path: Path, pool: MediaPool) -> None:
+    for _ in range(3):
+        await to_flac(pool, sparse_wav(tmp_path / "short.wav", 60))
+    (worker,) = workers()
+    before = worker.memory_info().rss
+    await to_flac(pool, sparse_wav(tmp_path / "long.wav", 3600))
+    assert worker.memory_info().rss < before + 4 * MIB
+
+
+async def test_a_full_disk_is_the_machines_fault(pool: MediaPool) -> None:
+    out_fd = os.open("/dev/full", os.O_RDWR)
+    with opened(audio.clip("mp3")) as (fd,), pytest.raises(FaultError) as caught:
+        await pool.to_flac(fd, out_fd, size=1)
+    os.close(out_fd)
+    fault = caught.value.fault
+    assert (fault.scope, fault.code, fault.remedy) == (Scope.MACHINE, "disk_full", Remedy.PAUSE)
+    assert "No space left on device" in fault.message
+
+
+async def test_a_state_folder_that_cannot_be_written_is_the_machines_fault(pool: MediaPool) -> None:
+    with opened(audio.clip("mp3"), audio.clip("wav")) as (fd, out_fd), pytest.raises(FaultError) as caught:
+        await pool.to_flac(fd, out_fd, size=1)
+    assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.MACHINE, "scratch_failed")
+
+
+async def test_a_file_that_cannot_be_read_raises_the_systems_own_error(
+    pool: MediaPool, tmp_path: Path
+) -> None:
+    fd, out_fd = os.open(tmp_path / "unreadable", os.O_WRONLY | os.O_CREAT), os.memfd_create("flac")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await pool.probe(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await pool.to_flac(fd, out_fd, size=1)
+    os.close(fd)
+    os.close(out_fd)
+
+
+async def test_no_process_to_be_had_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object, **__: object) -> Child:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(children, "start", refused)
+    with pytest.raises(FaultError) as caught:
+        await probe(MediaPool(1), audio.clip("mp3"))
+    fault = caught.value.fault
+    assert (fault.scope, fault.code, fault.remedy) == (Scope.MACHINE, "worker_not_started", Remedy.PAUSE)
+
+
+def test_every_refusal_has_words() -> None:
+    for refusal in Refusal:
+        fault = file_fault(refusal, "the decoder's word")
+        assert fault.message.endswith(": the decoder's word.")
+        assert fault.hint.endswith(".")

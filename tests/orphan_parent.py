@@ -1,0 +1,20 @@
+"""A parent for tests/test_children.py: starts a child, prints its pid, and lives until it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from watcherd import children
+
+
+async def _main() -> None:
+    child = await children.start("tests.echo_child", memory=None)
+    await child.ask({"do": "echo"}, deadline=30)
+    sys.stdout.write(f"{child.pid}\n")
+    sys.stdout.flush()
+    await asyncio.sleep(600)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

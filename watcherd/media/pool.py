@@ -1,0 +1,212 @@
+"""Pool: the daemon's side of the media workers. Open descriptors in, findings or a fault out.
+
+Workers start when they are needed, are kept between jobs, and are replaced after a crash, a missed
+deadline or 200 jobs; after five idle minutes they leave and free their memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import Any
+
+import structlog
+
+from watcherd import children
+from watcherd.children import Child, ChildDiedError, ChildTimeoutError, Message
+from watcherd.faults import Fault, FaultError, Remedy, Scope
+from watcherd.media.findings import Encoded, Probe, Refusal, file_fault
+
+# A movie's index costs 100 bytes a sample while it is read: a day of AAC in one file takes 480 MiB of address
+# space. An ordinary file needs 150 MiB of it, and 50 MiB of memory.
+MEMORY = 1 << 30
+PROBE_DEADLINE = 30.0
+JOBS_PER_WORKER = 200
+IDLE = 300.0
+
+_STOP_GRACE = 2.0
+_TRIES = 2
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+def decoding_deadline(size: int) -> float:
+    """How long a file of `size` bytes may take to decode, in seconds: a minute, 1 s per 50 kB, at most 4 h.
+
+    At 12 kbit/s, the least that speech is sent with, that is 33 times as fast as it plays: slow machines do.
+    """
+    return min(60 + size / 50_000, 4 * 3600)
+
+
+class MediaPool:
+    """At most `size` workers; more questions wait their turn. `close` it before the loop ends.
+
+    The other arguments are the figures that tests lower.
+    """
+
+    def __init__(
+        self,
+        size: int = 2,
+        *,
+        memory: int = MEMORY,
+        jobs_per_worker: int = JOBS_PER_WORKER,
+        idle: float = IDLE,
+        probe_deadline: float = PROBE_DEADLINE,
+    ) -> None:
+        self._turns = asyncio.Semaphore(size)
+        self._memory = memory
+        self._jobs_per_worker = jobs_per_worker
+        self._idle_for = idle
+        self._probe_deadline = probe_deadline
+        self._jobs: dict[Child, int] = {}  # every worker that is kept or busy, and how many jobs it has done
+        self._idle: dict[Child, asyncio.TimerHandle] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def probe(self, fd: int) -> Probe:
+        """What the file behind `fd` says of itself.
+
+        Raises FaultError (scope file: no media; scope machine: no worker can be had), and OSError when
+        the file cannot be read.
+        """
+        return Probe.read(await self._ask({"do": "probe"}, fd, deadline=self._probe_deadline))
+
+    async def to_flac(self, fd: int, out_fd: int, *, size: int, deadline: float | None = None) -> Encoded:
+        """Write the default audio track of `fd`, a file of `size` bytes, to `out_fd` as 16 kHz mono FLAC.
+
+        `out_fd` is an empty, seekable file of the daemon's own. `deadline` in seconds goes
+        by the size unless given. Raises FaultError (scope file: no audio to be had from it; scope machine:
+        no room for the FLAC, no worker to be had), and OSError when `fd` cannot be read.
+        """
+        if deadline is None:
+            deadline = decoding_deadline(size)
+        return Encoded(**await self._ask({"do": "to_flac"}, fd, out_fd, deadline=deadline))
+
+    async def close(self) -> None:
+        """End all workers, in a few seconds at most; a question still open fails with a machine fault."""
+        self._closing = True
+        for worker in list(self._jobs):
+            if worker not in self._idle:
+                worker.kill()
+            self._dismiss(worker)
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    async def _ask(self, message: Message, *fds: int, deadline: float) -> dict[str, Any]:
+        async with self._turns:
+            for attempt in range(_TRIES):
+                if attempt:
+                    for out_fd in fds[1:]:
+                        os.ftruncate(out_fd, 0)
+                try:
+                    answer = await self._ask_once(message, *fds, deadline=deadline)
+                except ChildDiedError:
+                    continue  # it may be the machine's doing (memory, a stray kill): once more, afresh
+                return _found(answer)
+            raise FaultError(file_fault(Refusal.CRASHED))
+
+    async def _ask_once(self, message: Message, *fds: int, deadline: float) -> Message:
+        worker = await self._take()
+        try:
+            answer = await worker.ask(message, fds=fds, deadline=deadline)
+        except ChildTimeoutError as error:
+            _log.warning("media.worker_timed_out", pid=worker.pid, seconds=deadline, stuck=error.stuck)
+            raise _too_slow(error) from error
+        except ChildDiedError as error:
+            if self._closing:
+                raise FaultError(_STOPPING) from error
+            _log.warning(
+                "media.worker_died", pid=worker.pid, returncode=error.returncode, last_words=error.last_words
+            )
+            raise
+        finally:
+            self._give_back(worker)
+        if answer.pop("spent"):
+            self._dismiss(worker)
+        return answer
+
+    async def _take(self) -> Child:
+        """An idle worker, the last used first, or a new one."""
+        if self._closing:
+            raise FaultError(_STOPPING)
+        while self._idle:
+            worker, leaving = self._idle.popitem()
+            leaving.cancel()
+            if worker.alive:
+                return worker
+            self._dismiss(worker)
+        try:
+            worker = await children.start("watcherd.media.worker", memory=self._memory)
+        except OSError as error:
+            raise FaultError(_no_worker(error)) from error
+        self._jobs[worker] = 0
+        return worker
+
+    def _give_back(self, worker: Child) -> None:
+        if worker not in self._jobs:
+            return
+        self._jobs[worker] += 1
+        if not worker.alive or self._jobs[worker] >= self._jobs_per_worker:
+            self._dismiss(worker)
+        else:
+            loop = asyncio.get_running_loop()
+            self._idle[worker] = loop.call_later(self._idle_for, self._dismiss, worker)
+
+    def _dismiss(self, worker: Child) -> None:
+        """Let it leave, and see to it that it is gone before `close` returns."""
+        self._jobs.pop(worker, None)
+        if leaving := self._idle.pop(worker, None):
+            leaving.cancel()
+        task = asyncio.create_task(worker.stop(_STOP_GRACE if worker.alive else 0))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+
+def _found(answer: Message) -> dict[str, Any]:
+    """The findings of an answer, or the trouble it tells of, raised."""
+    if "refused" in answer:
+        raise FaultError(file_fault(Refusal(answer["refused"]), answer["said"]))
+    if "errno" in answer:
+        error = OSError(answer["errno"], os.strerror(answer["errno"]))
+        raise error if answer["side"] == "input" else FaultError(_no_room(error))
+    found: dict[str, Any] = answer["found"]
+    return found
+
+
+def _too_slow(error: ChildTimeoutError) -> Exception:
+    """A worker that hangs inside the kernel waits for the file's storage; else the file is to blame."""
+    if error.stuck:
+        return OSError(errno.ETIMEDOUT, "the storage does not answer")
+    return FaultError(file_fault(Refusal.TOO_SLOW, f"after {error.seconds:g} s"))
+
+
+def _no_room(error: OSError) -> Fault:
+    full = error.errno in _DISK_FULL
+    return Fault(
+        scope=Scope.MACHINE,
+        code="disk_full" if full else "scratch_failed",
+        message=f"The decoded audio could not be written to the state folder: {error.strerror}",
+        hint="Free some space there; watcherd goes on by itself." if full else "Look at the disk it lies on.",
+        remedy=Remedy.PAUSE,
+    )
+
+
+def _no_worker(error: OSError) -> Fault:
+    return Fault(
+        scope=Scope.MACHINE,
+        code="worker_not_started",
+        message=f"No process could be started to decode audio: {error.strerror}",
+        hint="The machine has no memory, process or open file left; watcherd goes on by itself.",
+        remedy=Remedy.PAUSE,
+    )
+
+
+_STOPPING = Fault(
+    scope=Scope.MACHINE,
+    code="stopping",
+    message="watcherd stopped while the file was being decoded.",
+    hint="It is decoded again at the next start.",
+    remedy=Remedy.PAUSE,
+)
