@@ -1,0 +1,156 @@
+"""The names of a delivery: free, short enough, and recognisable."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watcherd.delivery import names
+from watcherd.delivery.names import LONGEST, plan
+from watcherd.job import Outcome, Plan
+
+ALL = ("srt", "vtt", "txt")
+
+
+def done(path: bytes, *taken: bytes, formats: tuple[str, ...] = ALL) -> Plan:
+    return plan(path=path, outcome=Outcome.DONE, formats=formats, taken=set(taken))
+
+
+def failed(path: bytes, *taken: bytes) -> Plan:
+    return plan(path=path, outcome=Outcome.FAILED, formats=("report",), taken=set(taken))
+
+
+def chosen(plan: Plan) -> list[bytes]:
+    return [plan.original, *(sidecar.name for sidecar in plan.sidecars)]
+
+
+pieces = st.one_of(
+    st.binary(min_size=1, max_size=300).filter(
+        lambda name: not {b"/", b"\0"} & {bytes([byte]) for byte in name}
+    ),
+    st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1).map(
+        str.encode
+    ),
+    st.sampled_from(
+        [b"talk", b"talk (2)", b"-rf", b"a.b", b"." * 3, "é".encode() * 126, "😀".encode() * 64, b"x" * 255]
+    ),
+)
+file_names = st.builds(
+    lambda stem, extension: (stem + extension)[-LONGEST:],
+    pieces,
+    st.sampled_from([b"", b".mp3", b".srt", b".MP3", b".error.json"]),
+).filter(lambda name: name not in {b".", b".."})
+
+
+@given(file_names, st.sampled_from(Outcome), st.lists(st.sampled_from([*ALL, "m4a"]), max_size=4), st.data())
+def test_names_are_free_unique_short_and_keep_the_extension(
+    name: bytes, outcome: Outcome, formats: list[str], data: st.DataObject
+) -> None:
+    taken: set[bytes] = set()
+    for _ in range(4):
+        plan_ = plan(path=b"sub/" + name, outcome=outcome, formats=formats, taken=taken)
+        found = chosen(plan_)
+        assert len(set(found)) == len(found)
+        assert not taken & set(found)
+        assert all(0 < len(one) <= LONGEST and b"/" not in one for one in found)
+        assert names.split(plan_.original)[1] == names.split(name)[1]
+        assert plan_.folder == b"sub"
+        taken |= data.draw(st.sets(st.sampled_from(found), min_size=1))
+
+
+@given(
+    st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=80, max_size=255)
+)
+def test_a_shortened_name_is_still_utf8(stem: str) -> None:
+    name = stem.encode()[:251].decode(errors="ignore").encode()
+    for one in chosen(done(name + b".ts", name + b".ts")):
+        one.decode()
+
+
+def test_sidecars_stand_beside_the_original_in_the_mirrored_folder() -> None:
+    plan_ = done(b"a/b/talk.mp3")
+    assert plan_.folder == b"a/b"
+    assert chosen(plan_) == [b"talk.mp3", b"talk.srt", b"talk.vtt", b"talk.txt"]
+    assert [sidecar.format for sidecar in plan_.sidecars] == ["srt", "vtt", "txt"]
+    assert done(b"talk.mp3").folder == b""
+
+
+def test_a_report_stands_beside_a_failed_original() -> None:
+    plan_ = failed(b"sub/talk.mp3")
+    assert chosen(plan_) == [b"talk.mp3", b"talk.mp3.error.json"]
+    assert plan_.sidecars[0].format == "report"
+    assert names.report_name(b"talk.mp3") == b"talk.mp3.error.json"
+
+
+@pytest.mark.parametrize("taken", [b"talk.mp3", b"talk.srt", b"talk.txt"])
+def test_one_taken_name_numbers_them_all(taken: bytes) -> None:
+    assert chosen(done(b"talk.mp3", taken)) == [
+        b"talk (2).mp3",
+        b"talk (2).srt",
+        b"talk (2).vtt",
+        b"talk (2).txt",
+    ]
+
+
+def test_numbers_go_on_until_all_are_free() -> None:
+    plan_ = done(b"talk.mp3", b"talk.srt", b"talk (2).mp3", b"talk (3).txt")
+    assert plan_.original == b"talk (4).mp3"
+    assert chosen(failed(b"talk.mp3", b"talk.mp3.error.json")) == [
+        b"talk (2).mp3",
+        b"talk (2).mp3.error.json",
+    ]
+
+
+def test_two_originals_of_one_stem_get_their_own_subtitles() -> None:
+    first = done(b"talk.wav")
+    assert chosen(done(b"talk.mp3", *chosen(first)))[:2] == [b"talk (2).mp3", b"talk (2).srt"]
+
+
+def test_names_that_differ_in_case_or_normal_form_are_different() -> None:
+    assert done(b"talk.mp3", b"Talk.mp3", b"TALK.SRT").original == b"talk.mp3"
+    assert done("é.mp3".encode(), "e\u0301.mp3".encode()).original == "é.mp3".encode()
+
+
+def test_a_long_name_is_shortened_with_its_sidecars_between_characters() -> None:
+    stem = "é".encode() * 126
+    plan_ = done(stem + b".ts")
+    assert plan_.original == "é".encode() * 125 + b".ts"
+    assert plan_.sidecars[0].name == "é".encode() * 125 + b".srt"
+    assert chosen(done(stem + b".ts", *chosen(plan_)))[0] == "é".encode() * 123 + b" (2).ts"
+
+
+def test_a_name_that_just_fits_is_kept() -> None:
+    assert done(b"x" * 251 + b".mp3").original == b"x" * 251 + b".mp3"
+    assert failed(b"x" * 240 + b".mp3").original == b"x" * 240 + b".mp3"
+    assert failed(b"x" * 241 + b".mp3").original == b"x" * 240 + b".mp3"
+
+
+def test_bytes_that_are_no_utf8_are_cut_where_they_must_be() -> None:
+    plan_ = failed(b"\xbf" * 251 + b".mp3")
+    assert plan_.original == b"\xbf" * 240 + b".mp3"
+    assert chosen(done(b"-\xff\n'.mp3"))[:2] == [b"-\xff\n'.mp3", b"-\xff\n'.srt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem", "extension"),
+    [
+        (b"talk.mp3", b"talk", b".mp3"),
+        (b"a.b.MP3", b"a.b", b".MP3"),
+        (b"talk..mp3", b"talk.", b".mp3"),
+        (b"Dr. Smith, Monday", b"Dr. Smith, Monday", b""),
+        (b"talk.", b"talk.", b""),
+        (b".mp3", b".mp3", b""),
+        (b"x." + b"y" * 17, b"x." + b"y" * 17, b""),
+    ],
+)
+def test_only_a_short_plain_word_is_an_extension(name: bytes, stem: bytes, extension: bytes) -> None:
+    assert names.split(name) == (stem, extension)
+
+
+def test_an_original_never_stands_in_the_place_of_its_own_sidecar() -> None:
+    assert chosen(done(b"talk.srt", formats=("srt", "vtt"))) == [
+        b"talk.srt",
+        b"talk.srt.srt",
+        b"talk.srt.vtt",
+    ]

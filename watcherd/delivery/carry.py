@@ -1,0 +1,322 @@
+"""Carrying out a plan: open folders in, sidecars and original in place out, after any stop. Rim; blocks.
+
+What a stop leaves behind says where to go on; nothing else is remembered:
+
+    .watcherd-JOB-0.tmp     in the target folder: the original's move has begun (empty)
+    .watcherd-JOB-1.tmp     there: a copy of the original, from another device, not whole yet
+    .watcherd-JOB-N.tmp     there: a sidecar that is not whole yet
+    .watcherd-JOB.original  in the original's folder: the original, standing in done or failed as well
+
+A sidecar under its final name is ours if it holds what we would write; an original, if it is the same inode,
+or the copy of a file that has gone from the inbox. Anything else under a planned name is somebody's file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from watcherd.delivery import copying, folders, look, names, publish
+from watcherd.delivery.result import Changed, Delivered, NameTaken, Result, Vanished
+from watcherd.job import Identity, Plan, Sidecar
+
+TEMPORARY = re.compile(rb"\.watcherd-([0-9]+)-[0-9]+\.tmp")
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_BEGUN, _COPY, _FIRST_SIDECAR = 0, 1, 2  # the numbers of a job's temporary files
+_COARSEST_CLOCK = 2_000_000_000  # nanoseconds; FAT keeps even seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One plan being carried out; `published` are our sidecars under their final names."""
+
+    plan: Plan
+    job_id: int
+    identity: Identity
+    contents: Mapping[bytes, bytes]
+    name: bytes
+    source_fd: int | None
+    target_fd: int
+    published: dict[bytes, os.stat_result] = field(default_factory=dict)
+
+    def run(self) -> Result:
+        """Go on from wherever the files say that this delivery stands."""
+        try:
+            result = self._resumed() or self._sidecars() or self._original()
+            if not isinstance(result, Delivered):
+                self._undo()
+            self._clean(_BEGUN)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._clean(_COPY)
+            raise
+        folders.persist(self.target_fd)
+        if self.source_fd is not None:
+            folders.persist(self.source_fd)
+        return result
+
+    # What a stop left behind.
+
+    def _resumed(self) -> Result | None:
+        """Put straight what a stop left; return the result where there is nothing more to deliver."""
+        self._drop_placeholders()
+        self._settle_aside()
+        source, arrived = self._at_source(), self._arrived()
+        if arrived is not None and self._is_original(arrived):
+            if source is not None and os.path.samestat(source, arrived):
+                self._retire()
+            return Delivered()
+        if source is not None and look.identity(source) == self.identity:
+            return None
+        if arrived is not None and self._is_copy(arrived):
+            return Delivered()
+        if arrived is not None and self._has(_BEGUN):
+            self._return_stranger(arrived)
+        elif arrived is not None and self._is_same_inode(arrived):
+            return Delivered()  # and written to since
+        return self._unmovable() or Changed()
+
+    def _drop_placeholders(self) -> None:
+        """Remove the empty files that only held a name for one whose temporary file is still here."""
+        candidates = [
+            (number, sidecar.name) for number, sidecar in self._numbered() if self.contents[sidecar.name]
+        ]
+        candidates += [(number, self.plan.original) for number in (_BEGUN, _COPY)]
+        for number, name in candidates:
+            if _is_empty(look.status(self.target_fd, name)) and self._has(number):
+                os.unlink(name, dir_fd=self.target_fd)
+        if self.source_fd is None or not _is_empty(self._at_source()):
+            return
+        if self._has(_BEGUN) or look.status(self.source_fd, self._aside) is not None:
+            os.unlink(self.name, dir_fd=self.source_fd)
+
+    def _settle_aside(self) -> None:
+        """Remove the original that was put aside if it stands in the target folder; else put it back."""
+        if self.source_fd is None or (aside := look.status(self.source_fd, self._aside)) is None:
+            return
+        arrived = self._arrived()
+        if arrived is not None and (
+            os.path.samestat(aside, arrived) or (self._is_original(aside) and self._is_equal(self._aside))
+        ):
+            os.unlink(self._aside, dir_fd=self.source_fd)
+        else:
+            self._put_back(self.source_fd, self._aside)
+
+    # The sidecars.
+
+    def _sidecars(self) -> Result | None:
+        for number, sidecar in self._numbered():
+            status = self._ours(sidecar) or self._written(number, sidecar)
+            if status is None:
+                return NameTaken(sidecar.name)
+            self.published[sidecar.name] = status
+        folders.persist(self.target_fd)
+        return None
+
+    def _ours(self, sidecar: Sidecar) -> os.stat_result | None:
+        """Return the state of a sidecar that stands under its final name, whole and as we would write it."""
+        content = self.contents[sidecar.name]
+        if look.content(self.target_fd, sidecar.name, len(content)) != content:
+            return None
+        return look.status(self.target_fd, sidecar.name)
+
+    def _written(self, number: int, sidecar: Sidecar) -> os.stat_result | None:
+        """Write a sidecar and publish it; None where its name is taken."""
+        fd = self._created(number, 0o666)
+        try:
+            copying.write(fd, self.contents[sidecar.name])
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        return self._published(number, sidecar.name)
+
+    def _published(self, number: int, name: bytes) -> os.stat_result | None:
+        """Give a temporary file its final name; return its state, None where the name is taken."""
+        temporary = self._temporary(number)
+        try:
+            if not publish.move(self.target_fd, temporary, self.target_fd, name):
+                os.unlink(temporary, dir_fd=self.target_fd)
+        except FileExistsError:
+            return None
+        return os.lstat(name, dir_fd=self.target_fd)
+
+    def _created(self, number: int, mode: int) -> int:
+        """Open a new temporary file, in the place of one that a stop left."""
+        temporary = self._temporary(number)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=self.target_fd)
+        return os.open(temporary, _CREATE, mode, dir_fd=self.target_fd)
+
+    # The original.
+
+    def _original(self) -> Result:
+        """Move the original; look at what arrived, since its name may have got another file meanwhile."""
+        os.close(self._created(_BEGUN, 0o600))
+        if (result := self._unmovable()) is not None:
+            return result
+        assert self.source_fd is not None
+        try:
+            gone = publish.move(self.source_fd, self.name, self.target_fd, self.plan.original)
+        except FileExistsError:
+            return NameTaken(self.plan.original)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return self._copied()
+            if self._at_source() is None:
+                return Vanished()
+            raise
+        arrived = self._arrived()
+        if arrived is not None and not self._is_original(arrived):
+            self._return_stranger(arrived)
+            return Changed()
+        if not gone:
+            self._retire()
+        return Delivered()
+
+    def _unmovable(self) -> Result | None:
+        """Return why the original must not be moved, None if it is still the file that settled."""
+        source = self._at_source()
+        if source is None:
+            return Vanished()
+        return None if look.identity(source) == self.identity else Changed()
+
+    def _copied(self) -> Result:
+        """Copy the original to another device, then remove it where it was."""
+        os.unlink(self._temporary(_BEGUN), dir_fd=self.target_fd)
+        if self._arrived() is None:
+            result = self._copy()
+            if result is not None:
+                return result
+        elif not self._is_equal(self.name):
+            return NameTaken(self.plan.original)
+        folders.persist(self.target_fd)
+        source = self._at_source()
+        if source is not None and self._is_same_inode(source):
+            if look.identity(source) != self.identity:
+                # It was written to after it was copied: the copy is an old state of it.
+                self.published[self.plan.original] = os.lstat(self.plan.original, dir_fd=self.target_fd)
+                return Changed()
+            self._retire()
+        # Else another file stands there, or none: then the copy is the last of the one that settled.
+        return Delivered()
+
+    def _copy(self) -> Result | None:
+        """Make the copy and publish it; return why not, None if it stands there."""
+        assert self.source_fd is not None
+        from_fd = look.opened(self.source_fd, self.name)
+        if from_fd is None:
+            return self._unmovable() or Changed()
+        try:
+            to_fd = self._created(_COPY, 0o600)
+            try:
+                copying.copy(from_fd, to_fd)
+            finally:
+                os.close(to_fd)
+            if look.identity(os.fstat(from_fd)) != self.identity:
+                return self._unmovable() or Changed()
+        finally:
+            os.close(from_fd)
+        return None if self._published(_COPY, self.plan.original) else NameTaken(self.plan.original)
+
+    def _retire(self) -> None:
+        """Remove the original's old name, which may be another file's by now: so it is put aside first."""
+        assert self.source_fd is not None
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.name, self._aside, src_dir_fd=self.source_fd, dst_dir_fd=self.source_fd)
+            aside, arrived = os.lstat(self._aside, dir_fd=self.source_fd), self._arrived()
+            if self._is_original(aside) or (arrived is not None and os.path.samestat(aside, arrived)):
+                os.unlink(self._aside, dir_fd=self.source_fd)
+            else:
+                self._put_back(self.source_fd, self._aside)
+
+    # Undoing.
+
+    def _undo(self) -> None:
+        """Remove exactly the sidecars (and the copy) that this plan published, as they were then."""
+        for sidecar in self.plan.sidecars:
+            if sidecar.name not in self.published and (status := self._ours(sidecar)) is not None:
+                self.published[sidecar.name] = status
+        for name, published in reversed(self.published.items()):  # the copy, which stands for all, goes first
+            status = look.status(self.target_fd, name)
+            if status is not None and look.unwritten(status, published):
+                os.unlink(name, dir_fd=self.target_fd)
+
+    def _return_stranger(self, arrived: os.stat_result) -> None:
+        """Bring back to the inbox what was moved in the original's stead."""
+        source = self._at_source()
+        if source is not None and os.path.samestat(source, arrived):  # a link: it still stands there as well
+            os.unlink(self.plan.original, dir_fd=self.target_fd)
+        else:
+            self._put_back(self.target_fd, self.plan.original)
+
+    def _put_back(self, from_fd: int, old: bytes) -> None:
+        """Give a file the original's old name again, numbered where another one has that already."""
+        if self.source_fd is None:
+            return
+        _, extension = names.split(self.name)
+        for stem in names.numbered(self.name):
+            try:
+                gone = publish.move(from_fd, old, self.source_fd, stem + extension)
+            except FileExistsError:
+                there = look.status(self.source_fd, stem + extension)
+                if there is None or not os.path.samestat(there, os.lstat(old, dir_fd=from_fd)):
+                    continue
+                gone = False  # a stop left both names
+            if not gone:
+                os.unlink(old, dir_fd=from_fd)
+            return
+
+    def _clean(self, first: int) -> None:
+        """Remove this job's temporary files from number `first` on."""
+        for number in range(first, _FIRST_SIDECAR + len(self.plan.sidecars)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary(number), dir_fd=self.target_fd)
+
+    # What is where.
+
+    def _temporary(self, number: int) -> bytes:
+        return b".watcherd-%d-%d.tmp" % (self.job_id, number)
+
+    def _has(self, number: int) -> bool:
+        return look.status(self.target_fd, self._temporary(number)) is not None
+
+    @property
+    def _aside(self) -> bytes:
+        return b".watcherd-%d.original" % self.job_id
+
+    def _numbered(self) -> Iterator[tuple[int, Sidecar]]:
+        return enumerate(self.plan.sidecars, _FIRST_SIDECAR)
+
+    def _at_source(self) -> os.stat_result | None:
+        return None if self.source_fd is None else look.status(self.source_fd, self.name)
+
+    def _arrived(self) -> os.stat_result | None:
+        return look.status(self.target_fd, self.plan.original)
+
+    def _is_original(self, status: os.stat_result) -> bool:
+        """Tell whether this is the file that settled; its ctime changes with its name and does not count."""
+        found = look.identity(status)
+        return found is not None and replace(found, ctime_ns=self.identity.ctime_ns) == self.identity
+
+    def _is_same_inode(self, status: os.stat_result) -> bool:
+        return (status.st_dev, status.st_ino) == (self.identity.dev, self.identity.ino)
+
+    def _is_copy(self, status: os.stat_result) -> bool:
+        """Tell whether this can be our copy of the file that settled, which is not there to compare."""
+        drift = abs(status.st_mtime_ns - self.identity.mtime_ns)
+        same_size = stat.S_ISREG(status.st_mode) and status.st_size == self.identity.size
+        return same_size and drift <= _COARSEST_CLOCK
+
+    def _is_equal(self, name: bytes) -> bool:
+        """Compare a file in the original's folder with what stands under the original's final name."""
+        assert self.source_fd is not None
+        return look.equal(self.source_fd, name, self.target_fd, self.plan.original)
+
+
+def _is_empty(status: os.stat_result | None) -> bool:
+    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == 0

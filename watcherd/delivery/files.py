@@ -1,0 +1,111 @@
+"""The files of a delivery: a plan and contents in, files in their places out. Rim; everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from watcherd.delivery import folders, look, names, report
+from watcherd.delivery.carry import TEMPORARY, Delivery
+from watcherd.delivery.result import Changed, Delivered, NameTaken, Result, Vanished
+from watcherd.faults import FaultError
+from watcherd.job import Identity, Plan
+
+__all__ = [
+    "Changed",
+    "Delivered",
+    "NameTaken",
+    "Result",
+    "Vanished",
+    "clear_report",
+    "deliver",
+    "list_names",
+    "sweep",
+]
+
+_LARGEST_REPORT = 1 << 20  # bytes; a larger file is not one of ours
+
+
+def deliver(
+    plan: Plan,
+    *,
+    job_id: int,
+    inbox_fd: int,
+    path: bytes,
+    identity: Identity,
+    target: Path,
+    contents: Mapping[bytes, bytes],
+) -> Result:
+    """Write the sidecars and move the original, so that after a stop the same call ends in the same place.
+
+    `path` is relative to the inbox, `identity` that of the file that settled, `target` the done or failed
+    folder, `contents` what each of the plan's sidecars holds: the same bytes in every call for one plan.
+    No file is replaced and none removed but our own. Raises FaultError where a folder cannot be made for
+    what stands in its place, and OSError as the system does; the plan can then be carried out later.
+    """
+    folder, _, name = path.rpartition(b"/")
+    with (
+        folders.source(inbox_fd, folder) as source_fd,
+        folders.made(target, plan.folder, inbox_fd=inbox_fd) as target_fd,
+    ):
+        delivery = Delivery(
+            plan=plan,
+            job_id=job_id,
+            identity=identity,
+            contents=contents,
+            name=name,
+            source_fd=source_fd,
+            target_fd=target_fd,
+        )
+        return delivery.run()
+
+
+def list_names(target: Path, folder: bytes) -> set[bytes]:
+    """Return the names in `folder` below done or failed; none where it is missing.
+
+    Raises FaultError where a link or a file is in the folder's place, OSError where it cannot be read.
+    """
+    try:
+        with folders.opened(target, folder) as fd:
+            return set(map(os.fsencode, os.listdir(fd)))
+    except FileNotFoundError:
+        return set()
+
+
+def sweep(target: Path, *, live: Collection[int]) -> int:
+    """Remove the temporary files below done or failed of jobs that are not `live`; return how many."""
+    with contextlib.suppress(FileNotFoundError), folders.opened(target, b"") as root_fd:
+        return sum(_swept(fd, found, live) for _, _, found, fd in os.fwalk(b".", dir_fd=root_fd))
+    return 0
+
+
+def clear_report(failed: Path, path: bytes) -> bool:
+    """Remove the report of an earlier failure of the file at `path`; return whether there was one.
+
+    For a file that was moved from failed back into its inbox: only while the original is not beside the
+    report, and only what is a report of ours. Raises OSError as the system does.
+    """
+    folder, _, name = path.rpartition(b"/")
+    old = names.report_name(name)
+    try:
+        with folders.opened(failed, folder) as fd:
+            found = look.content(fd, old, _LARGEST_REPORT)
+            if found is None or not report.is_report(found) or look.status(fd, name) is not None:
+                return False
+            os.unlink(old, dir_fd=fd)
+            return True
+    except (FileNotFoundError, FaultError):
+        return False
+
+
+def _swept(folder_fd: int, found: Collection[bytes], live: Collection[int]) -> int:
+    removed = 0
+    for name in found:
+        match = TEMPORARY.fullmatch(name)
+        if match and int(match.group(1)) not in live:
+            with contextlib.suppress(OSError):  # it goes with the next sweep
+                os.unlink(name, dir_fd=folder_fd)
+                removed += 1
+    return removed

@@ -1,0 +1,219 @@
+r"""Subtitle formats: cues in, the bytes of SRT, VTT and TXT out; SRT and VTT text in, cues out. Pure.
+
+What is spoken is text, never markup, so a writer makes sure that no reader takes it for markup:
+
+    VTT   `&`, `<` and `>` are written as entities, which its standard asks for.
+    SRT   has no escape. Where a player would hide or misread characters (`<i>`, `\N`), an invisible WORD
+          JOINER (U+2060) after the first of them breaks the spell, as FFmpeg does it. A pair of braces
+          (`{\an8}`) is written full width: players that go through ASS hide what is between plain ones.
+    both  a line that looks like times, or like the number of a cue, gets a WORD JOINER as well.
+
+Everything else is written as it is, and the readers here undo all of it. Times are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from watcherd.transcript import Cue
+
+JOINER = "\u2060"  # WORD JOINER: no width, no line break; removed from all text, so it is ours alone
+
+
+def write_srt(cues: Iterable[Cue]) -> str:
+    """SubRip: numbered cues, a comma before the milliseconds. No cues make an empty text."""
+    blocks = (
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_guarded_srt(cue.text)}\n"
+        for number, cue in enumerate(_cleaned(cues), 1)
+    )
+    return "\n".join(blocks)
+
+
+def write_vtt(cues: Iterable[Cue]) -> str:
+    """WebVTT: hours always present. No cues make a valid file of one line."""
+    blocks = (
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{_guarded_vtt(cue.text)}\n"
+        for cue in _cleaned(cues)
+    )
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def write_txt(cues: Iterable[Cue]) -> str:
+    """Plain text, one line for each cue. No cues make an empty text."""
+    return "".join(cue.text.replace("\n", " ") + "\n" for cue in _cleaned(cues))
+
+
+WRITERS: Mapping[str, Callable[[Iterable[Cue]], str]] = MappingProxyType(
+    {"srt": write_srt, "vtt": write_vtt, "txt": write_txt}
+)
+
+
+def render(format: str, cues: Sequence[Cue]) -> bytes:  # noqa: A002 - the settings' own word
+    """Return the bytes of a sidecar: UTF-8, no byte order mark, LF. KeyError for an unknown format."""
+    return WRITERS[format](cues).encode("utf-8")
+
+
+def read_srt(text: str) -> list[Cue]:
+    """Read SubRip as servers really send it (see `_read`). Text is taken as it is, tags included."""
+    return [Cue(start, end, _text_of(lines)) for start, end, lines in _read(text, _is_number)]
+
+
+def read_vtt(text: str) -> list[Cue]:
+    """Read WebVTT as servers really send it (see `_read`), without notes and tags, entities decoded."""
+    return [
+        Cue(start, end, _text_of(_plain_vtt("\n".join(_without_blocks(lines))).split("\n")))
+        for start, end, lines in _read(text, _is_identifier)
+    ]
+
+
+# Writing ---------------------------------------------------------------------------------------------
+
+
+def _clock(seconds: float, point: str) -> str:
+    """Write a time of at least 0 s as HH:MM:SS and milliseconds, rounded; a full second is carried."""
+    rest, milliseconds = divmod(int(seconds * 1000 + 0.5), 1000)
+    minutes, second = divmod(rest, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:02}:{minute:02}:{second:02}{point}{milliseconds:03}"
+
+
+# What str.splitlines takes for the end of a line is one here too; tab becomes a space, other control
+# characters go, and so do the byte order mark and our own joiner. Half a surrogate pair has no UTF-8.
+_UNPRINTABLE = re.compile(f"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ufeff{JOINER}]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return text as every format can hold it: no control characters, blank lines or space around lines."""
+    text = _SURROGATE.sub("\ufffd", _UNPRINTABLE.sub("", text.replace("\t", " ")))
+    return "\n".join(line for line in map(str.strip, text.splitlines()) if line)
+
+
+def _cleaned(cues: Iterable[Cue]) -> Iterator[Cue]:
+    """Yield the cues that have something to show, their text clean."""
+    for cue in cues:
+        if text := clean(cue.text):
+            yield Cue(cue.start, cue.end, text)
+
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def _guarded_vtt(text: str) -> str:
+    return "\n".join(_guarded_lines(text)).translate(_ENTITIES)
+
+
+# What players share with ASS: a line break, a hard space, a literal brace.
+_BACKSLASH = re.compile(r"\\(?=[Nnh{}])")
+_TAG_START = re.compile(r"<(?=[ /]*[A-Za-z])")
+_FULL_WIDTH = str.maketrans({"{": f"\uff5b{JOINER}", "}": f"\uff5d{JOINER}"})
+
+
+def _guarded_srt(text: str) -> str:
+    last = text.rfind(">") + 1
+    text = _TAG_START.sub(f"<{JOINER}", text[:last]) + text[last:]
+    text = _BACKSLASH.sub(rf"\\{JOINER}", text)
+    if -1 < text.find("{") < text.rfind("}"):
+        text = text.translate(_FULL_WIDTH)
+    return "\n".join(_guarded_lines(text))
+
+
+_CLOCK_IN_TEXT = re.compile(r"(?<=\d):(?=\d{1,9}[.,]\d)")
+_ARROW_IN_TEXT = re.compile(r"(?<=\d)(\s*--)(?=>\s*\d)")
+
+
+def _guarded_lines(text: str) -> Iterator[str]:
+    """Yield lines that no reader takes for times or, among several lines, for the number of a cue."""
+    lines = text.split("\n")
+    for line in lines:
+        if len(lines) > 1 and line.isdigit():
+            yield line + JOINER
+        elif len(_CLOCK_IN_TEXT.findall(line)) > 1 or (":" in line and _ARROW_IN_TEXT.search(line)):
+            yield _ARROW_IN_TEXT.sub(rf"\1{JOINER}", _CLOCK_IN_TEXT.sub(f":{JOINER}", line))
+        else:
+            yield line
+
+
+# Reading ---------------------------------------------------------------------------------------------
+
+
+def _restored(text: str) -> str:
+    """Undo what `_guarded_srt` and `_guarded_vtt` did."""
+    return text.replace(f"\uff5b{JOINER}", "{").replace(f"\uff5d{JOINER}", "}").replace(JOINER, "")
+
+
+_TIME = r"(?:([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:[.,]([0-9]{1,9}))?"
+_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?")
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> float:
+    """Return a time in seconds. Minutes past 59 are LocalAI's: they count the hours once more."""
+    whole = int(minutes) * 60 + int(seconds)
+    if int(minutes) <= 59:
+        whole += int(hours or 0) * 3600
+    return float(f"{whole}.{fraction or 0}")
+
+
+def _read(text: str, is_label: Callable[[list[str], str], bool]) -> Iterator[tuple[float, float, list[str]]]:
+    """Yield start, end and lines of each cue, in the file's order.
+
+    Taken as it comes: a byte order mark, CR and CRLF, blank lines anywhere (the text goes on until the
+    next times), a comma or a point, missing hours, minutes past 59, missing numbers, cue settings. Cues
+    without text are yielded too: they tell a silent file from one that is no subtitle file at all.
+    """
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = [(at, match) for at, line in enumerate(lines) if (match := _TIMES.fullmatch(line))]
+    bounds = [*(at for at, _ in found), len(lines)]
+    for (at, match), following in zip(found, bounds[1:], strict=True):
+        body = lines[at + 1 : following]
+        if following < len(lines) and is_label(body, lines[at - 1] if at else ""):
+            body.pop()
+        yield _seconds(*match.groups()[:4]), _seconds(*match.groups()[4:]), body
+
+
+def _is_number(body: list[str], own: str) -> bool:
+    """Whether the last line before the next times is that cue's number, rather than text."""
+    if not body or not body[-1].strip().isdecimal():
+        return False
+    return body[-1].strip() == _next_number(own) or (len(body) > 1 and not body[-2].strip())
+
+
+def _next_number(own: str) -> str | None:
+    own = own.strip()
+    return str(int(own) + 1) if own.isdecimal() and len(own) < 10 else None
+
+
+def _is_identifier(body: list[str], own: str) -> bool:
+    """Whether the last line before the next times is that cue's identifier: whatever follows a blank line."""
+    return _is_number(body, own) or (len(body) > 1 and bool(body[-1].strip()) and not body[-2].strip())
+
+
+def _text_of(lines: list[str]) -> str:
+    return _restored("\n".join(line for line in map(str.strip, lines) if line))
+
+
+_BLOCK_OF_NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
+
+
+def _without_blocks(lines: list[str]) -> list[str]:
+    """Drop the notes, styles and regions that may stand between a VTT cue and the next."""
+    kept: list[str] = []
+    skipping = False
+    for before, line in zip(["-", *lines], lines, strict=False):
+        if not before.strip():
+            skipping = bool(_BLOCK_OF_NO_CUE.match(line))
+        if not skipping:
+            kept.append(line)
+    return kept
+
+
+_VTT_TAG = re.compile(r"<(?:/?(?:c|i|b|u|ruby|rt|v|lang)(?:[.\s][^<>]*)?|[0-9:.]+)>")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def _plain_vtt(text: str) -> str:
+    """Return VTT text without its tags, entities decoded."""
+    return _ENTITY.sub(lambda match: html.unescape(match.group()), _VTT_TAG.sub("", text))
