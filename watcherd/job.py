@@ -1,8 +1,8 @@
 """The job: one settled file under one inbox's settings, its states and its legal moves. Pure values, no I/O.
 
-    queued -> preparing -> translating -> delivering -> done | failed
-    any of these -> waiting (with a reason and a time) -> queued or delivering
-    any of these -> skipped (the file went away or changed)
+queued -> preparing -> translating -> delivering -> done | failed
+any of these -> waiting (with a reason and a time) -> queued or delivering
+any of these -> skipped (the file went away or changed)
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ class Withdrawn:
     why: str
 
 
-Event = Started | Sending | Replied | Refused | Planned | Delivered | Postponed | Due | Interrupted | Withdrawn
+Event = (
+    Started | Sending | Replied | Refused | Planned | Delivered | Postponed | Due | Interrupted | Withdrawn
+)
 
 
 class IllegalMoveError(Exception):
@@ -180,7 +182,7 @@ class IllegalMoveError(Exception):
         super().__init__(f"job {job.id} is {job.state}: {type(event).__name__} cannot happen")
 
 
-def step(job: Job, event: Event) -> Job:
+def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911 - one total table, a line a move
     """The only way a job changes: total over states and events, raising IllegalMoveError."""
     state = job.state
     match event:

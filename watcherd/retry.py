@@ -1,4 +1,4 @@
-"""The one retry decision: a fault and its history in, what to do next out. Pure; `now` and the draw are arguments."""
+"""The one retry decision: a fault and its history in, what to do next out. Pure: `now` is an argument."""
 
 from __future__ import annotations
 

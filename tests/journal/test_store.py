@@ -86,7 +86,9 @@ async def test_one_path_has_one_open_job_and_may_come_again_after_it(journal: Jo
     assert again.id != job.id
 
 
-async def test_a_move_from_a_state_that_is_not_on_record_is_refused_and_changes_nothing(journal: Journal) -> None:
+async def test_a_move_from_a_state_that_is_not_on_record_is_refused_and_changes_nothing(
+    journal: Journal,
+) -> None:
     job = await added(journal)
     started = await moved(journal, job, Started())
     with pytest.raises(StaleMoveError, match=f"job {job.id} is not queued"):
@@ -101,7 +103,7 @@ async def test_a_reply_is_kept_until_it_is_refused(journal: Journal) -> None:
     job = await moved(journal, job, Refused(FAULT))
     assert await journal.reply(job.id) is None
     attempts = await journal.attempts(job.id)
-    assert [attempt.fault for attempt in attempts] == ["undecodable: no\nsound"]
+    assert [attempt.fault for attempt in attempts] == [FAULT]
 
 
 async def test_a_reply_outlives_the_daemon(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ async def test_a_file_that_is_no_journal_is_refused_with_what_to_do(tmp_path: Pa
         await Journal.open(path, SystemClock())
 
 
-async def test_the_journal_is_durable_by_its_settings(journal: Journal, tmp_path: Path) -> None:
+async def test_the_journal_is_durable_by_its_settings(journal: Journal) -> None:
     assert (await journal._call(journal._select, "PRAGMA synchronous"))[0][0] == 2
     assert (await journal._call(journal._select, "PRAGMA journal_mode"))[0][0] == "wal"
 

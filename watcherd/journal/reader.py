@@ -1,4 +1,4 @@
-"""The journal's reading side for commands: a read-only connection beside a running daemon, plain values out."""
+"""The reading side, for commands: a read-only connection beside a running daemon in, plain values out."""
 
 from __future__ import annotations
 

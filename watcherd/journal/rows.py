@@ -1,16 +1,23 @@
-"""Journal rows to values and back. Pure: plans and faults travel as JSON, names as their file-system encoding."""
+"""Journal rows to values and back. Pure: plans and faults travel as JSON, names as file-system text."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
+from typing import Any, Protocol
 
 from watcherd.faults import Fault, Remedy, Scope
 from watcherd.job import Identity, Job, Outcome, Plan, Sidecar, State, WaitReason
 
 
-def job_from(row: sqlite3.Row) -> Job:
+class Row(Protocol):
+    """What SQLite gives: values by the names of their columns."""
+
+    def __getitem__(self, column: str, /) -> Any:  # noqa: ANN401 - SQLite's values are of any type
+        ...
+
+
+def job_from(row: Row) -> Job:
     """A row of `jobs` as the value it records."""
     return Job(
         id=row["id"],

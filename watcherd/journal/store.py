@@ -1,7 +1,7 @@
-"""The journal's store: job moves in, jobs out. One thread owns the one writing connection.
+"""The store: job moves in, jobs out. One thread owns the one writing connection.
 
 SQLite in WAL mode with synchronous=FULL: what `record` has returned from is on disk. A move is refused when
-the row is not in the state that the caller believes (StaleMoveError): one loop moves jobs, and this proves it.
+the row is not in the state that the caller believes (StaleMoveError): one loop moves jobs, this proves it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from watcherd.clock import Clock
+from watcherd.faults import Fault
 from watcherd.job import (
     ACTIVE,
     Event,
@@ -54,10 +55,10 @@ class StoredReply:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One round of requests: when it began (UTC seconds), and the fault's code and message if it went wrong."""
+    """One round of requests: when it began (UTC seconds), and the fault that ended it, if any."""
 
     sent_at: float
-    fault: str | None
+    fault: Fault | None
 
 
 class Journal:
@@ -235,8 +236,7 @@ class Journal:
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:
-    fault = None if row["fault"] is None else fault_from(row["fault"])
-    return Attempt(row["sent_at"], None if fault is None else f"{fault.code}: {fault.message}")
+    return Attempt(row["sent_at"], None if row["fault"] is None else fault_from(row["fault"]))
 
 
 class _transaction:  # noqa: N801 - reads as the statement it is
@@ -275,7 +275,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     numbered = [(int(entry.name.split("_")[0]), entry) for entry in scripts if entry.name.endswith(".sql")]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > numbered[-1][0]:
-        raise JournalError(f"{path} was written by a newer watcherd (schema {version}); install that version.")
+        raise JournalError(
+            f"{path} was written by a newer watcherd (schema {version}); install that version."
+        )
     for number, entry in numbered:
         if number > version:
             with _transaction(connection):

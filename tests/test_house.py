@@ -1,0 +1,130 @@
+"""The house: imports point down the list of rooms, and pure rooms import nothing that touches the world."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import watcherd
+
+HOUSE = Path(watcherd.__file__).parent
+# In the order in which a file passes through; a room may use what stands below it, never what stands above.
+ROOMS = (
+    "cli",
+    "daemon",
+    "queue",
+    "pipeline",
+    "shipping",
+    "inbox",
+    "media",
+    "endpoint",
+    "whisper",
+    "subtitles",
+    "delivery",
+    "journal",
+    "config",
+    "state",
+    "retry",
+    "job",
+    "transcript",
+    "faults",
+    "clock",
+    "children",
+    "logs",
+    "systemd",
+)
+PURE = (
+    "inbox/accept.py",
+    "inbox/settle.py",
+    "inbox/reconcile.py",
+    "media/sniff.py",
+    "endpoint/reply.py",
+    "endpoint/diagnose.py",
+    "subtitles/merge.py",
+    "subtitles/cues.py",
+    "subtitles/formats.py",
+    "delivery/names.py",
+    "delivery/report.py",
+    "journal/rows.py",
+    "job.py",
+    "retry.py",
+    "faults.py",
+    "transcript.py",
+)
+WORLD = {
+    "asyncio",
+    "av",
+    "ctypes",
+    "fcntl",
+    "httpx",
+    "os",
+    "random",
+    "shutil",
+    "socket",
+    "sqlite3",
+    "structlog",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+    "watchdog",
+}
+HEAVY = {"av", "ctranslate2", "fastapi", "faster_whisper", "numpy", "onnxruntime", "uvicorn"}
+MODULES = sorted(path for path in HOUSE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, except for types alone."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def room(module: str) -> str | None:
+    """The room that a dotted name lies in; None for what is not ours or has no room."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "watcherd" and len(parts) > 1 and parts[1] in ROOMS else None
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(HOUSE))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_imports_point_down(path: Path) -> None:
+    own = room("watcherd." + ".".join(path.relative_to(HOUSE).with_suffix("").parts))
+    if own is None:
+        return
+    above = ROOMS[: ROOMS.index(own)]
+    assert not {name for name in imports(path) if room(name) in above}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_imports_nothing_of_the_world(name: str) -> None:
+    assert not {module.split(".")[0] for module in imports(HOUSE / name)} & WORLD
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_every_module_says_in_one_line_what_it_is(path: Path) -> None:
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
+    assert first
+    assert first[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_no_module_is_two_rooms(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_daemon_never_loads_what_only_its_children_need() -> None:
+    code = "import sys, watcherd.daemon; print(' '.join(m.split('.')[0] for m in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not set(loaded.split()) & HEAVY

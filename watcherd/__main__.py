@@ -1,0 +1,5 @@
+"""`python -m watcherd` is the `watcherd` command."""
+
+from watcherd.cli import main
+
+main()

@@ -1,0 +1,136 @@
+"""The command line itself: names, options and help. Each command imports what it needs when it runs."""
+
+# ruff: noqa: PLC0415 - `watcherd --version` must not load a speech client
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from watcherd import __version__
+
+app = typer.Typer(
+    name="watcherd",
+    help="Watch inbox folders; translate the speech of new audio and video files into English subtitles.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="Configuration file. Default: ./watcherd.yaml, $XDG_CONFIG_HOME/watcherd/config.yaml,"
+        " /etc/watcherd/config.yaml, the first that exists.",
+        show_default=False,
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"watcherd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if not sys.platform.startswith("linux"):
+        typer.echo("watcherd runs on Linux only: it needs inotify, file leases and renameat2.", err=True)
+        raise typer.Exit(2)
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once",
+            help="Process what is there, then exit: 0 all done, 1 some failed, 75 some still waiting.",
+        ),
+    ] = False,
+) -> None:
+    """Run the daemon in the foreground."""
+    from watcherd.cli.run import run as command
+
+    raise typer.Exit(command(config, once=once))
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Check the configuration file, the folders and the endpoints."""
+    from watcherd.cli.check import check as command
+
+    raise typer.Exit(command(config))
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what the daemon has done, is doing and will do."""
+    from watcherd.cli.status import status as command
+
+    raise typer.Exit(command(config, as_json=as_json))
+
+
+@app.command()
+def translate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio or video files.")],
+    config: ConfigOption = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Endpoint to use. Default: the configuration's default, or the embedded one without a file.",
+            show_default=False,
+        ),
+    ] = None,
+    to_stdout: Annotated[
+        str | None,
+        typer.Option("--stdout", metavar="FORMAT", help="Print srt, vtt or txt instead of writing sidecars."),
+    ] = None,
+    prompt: Annotated[str, typer.Option(help="Names and jargon, in English.")] = "",
+) -> None:
+    """Translate files now; each stays where it is."""
+    from watcherd.cli.translate import translate as command
+
+    raise typer.Exit(command(files, config, endpoint=endpoint, to_stdout=to_stdout, prompt=prompt))
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the demo's folders here.", show_default=False),
+    ] = None,
+) -> None:
+    """Show the way of a file, with a bundled clip."""
+    from watcherd.cli.demo import demo as command
+
+    raise typer.Exit(command(keep))
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path(
+        "watcherd.yaml"
+    ),
+) -> None:
+    """Write a commented starter configuration."""
+    from watcherd.cli.init import init as command
+
+    raise typer.Exit(command(path))

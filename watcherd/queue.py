@@ -1,0 +1,276 @@
+"""The queue: what runs next. Settled files in, finished jobs out; the one caller of `step` and of job moves.
+
+Jobs that wait are rows, not tasks: at most 2 x an endpoint's concurrency jobs are past `queued`. Inboxes take
+turns, the oldest settled file of an inbox goes first. Everything here runs in one event loop, so no locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import assert_never
+
+import structlog
+
+from watcherd.clock import Clock
+from watcherd.faults import Fault, Remedy, Scope
+from watcherd.job import (
+    ACTIVE,
+    FINAL,
+    Delivered,
+    Due,
+    Event,
+    Identity,
+    Interrupted,
+    Job,
+    Planned,
+    Postponed,
+    Refused,
+    Replied,
+    Sending,
+    Started,
+    State,
+    WaitReason,
+    Withdrawn,
+    step,
+)
+from watcherd.journal.store import Journal, StaleMoveError
+from watcherd.pipeline import Bench, Journey
+
+log = structlog.get_logger()
+
+Listener = Callable[[Job, Event], None]
+CRASH_WAIT = 60.0  # seconds until a job that met a bug is tried again
+
+
+class Queue:
+    """The one owner of job states. `benches` are the inboxes by name; `listener` hears of every move.
+
+    `wake` is the event that the gates set too: whatever may let a job run sets it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        benches: Mapping[str, Bench],
+        *,
+        wake: asyncio.Event,
+        clock: Clock,
+        listener: Listener | None = None,
+    ) -> None:
+        self.finished: Counter[State] = Counter()  # final states reached since the start
+        self._journal = journal
+        self._benches = benches
+        self._wake = wake
+        self._clock = clock
+        self._listener = listener
+        self._active: dict[int, asyncio.Task[None]] = {}
+        self._in_hand: dict[int, Job] = {}
+        self._open: Counter[tuple[str, bytes]] = Counter()
+        self._withdrawals: list[tuple[int, str]] = []
+        self._turn = 0
+        self._stopping = False
+
+    async def recover(self) -> None:
+        """Take over what the last daemon left: a job that was in hand goes on from what the journal holds."""
+        for job in await self._journal.mid_flight():
+            await self._move(job, Interrupted(charged=True))
+        self._open = Counter(await self._journal.open_folders())
+
+    async def run(self) -> None:
+        """Take jobs up as their endpoints allow, until `stop`. Idle jobs are moved here and nowhere else."""
+        while not self._stopping:
+            self._wake.clear()
+            await self._withdraw_idle()
+            for job in await self._journal.due(self._clock.now()):
+                await self._move(job, Due())
+            await self._fill()
+            await self._sleep()
+
+    async def stop(self, grace: float) -> None:
+        """Start nothing more; give what is in hand `grace` seconds, then leave it resumable."""
+        self._stopping = True
+        self._wake.set()
+        if self._active:
+            await asyncio.wait(self._active.values(), timeout=grace)
+        tasks = list(self._active.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def active(self) -> Sequence[Job]:
+        """The jobs in hand."""
+        return tuple(self._in_hand.values())
+
+    @property
+    def open_count(self) -> int:
+        """How many jobs are not final yet."""
+        return self._open.total()
+
+    async def resting(self, patience: float) -> bool:
+        """Whether nothing is in hand and nothing left can run within `patience` seconds."""
+        if self._active or self._withdrawals or self._wake.is_set():
+            return False
+        horizon = self._clock.now() + patience
+        due = await self._journal.next_due()
+        if due is not None and due <= horizon:
+            return False
+        for name, bench in self._benches.items():
+            pause = bench.gate.pause
+            blocked = pause is not None and pause.until > horizon
+            if not blocked and await self._journal.startable(name, limit=1):
+                return False
+        return True
+
+    # The desk: what an inbox tells.
+
+    async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
+        """The open jobs whose file lies directly in `folder` of an inbox."""
+        if not self._open[inbox, folder]:
+            return ()
+        return await self._journal.open_jobs(inbox, folder)
+
+    async def admit(self, inbox: str, path: bytes, identity: Identity) -> None:
+        """A file has settled: make it a job, unless its path has an open one."""
+        job = await self._journal.add(inbox, path, identity)
+        if job is not None:
+            self._open[_folder_of(job)] += 1
+            log.info("job.settled", job=job.id, inbox=inbox, file=path, bytes=identity.size)
+            self._wake.set()
+
+    async def withdraw(self, job_id: int, why: str) -> None:
+        """The file of a job that is not in hand went away or changed."""
+        self._withdrawals.append((job_id, why))
+        self._wake.set()
+
+    # The loop.
+
+    async def _withdraw_idle(self) -> None:
+        asked, self._withdrawals = self._withdrawals, []
+        for job_id, why in asked:
+            if job_id in self._active:  # its journey sees for itself
+                continue
+            job = await self._journal.job(job_id)
+            if job is not None and job.state not in FINAL:
+                await self._move(job, Withdrawn(why))
+
+    async def _sleep(self) -> None:
+        """Sleep until something changed, a job is due, or an endpoint's pause is over."""
+        now = self._clock.now()
+        pauses = [bench.gate.pause for bench in self._benches.values()]
+        times = [pause.until for pause in pauses if pause is not None and pause.until > now]
+        due = await self._journal.next_due()
+        if due is not None:
+            times.append(due)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.0, min(times) - now) if times else None)
+
+    async def _fill(self) -> None:
+        """Start jobs while any inbox has one and its endpoint allows it, the inboxes in turn."""
+        names = list(self._benches)
+        started = True
+        while started and not self._stopping:
+            started = False
+            for offset in range(len(names)):
+                name = names[(self._turn + offset) % len(names)]
+                job = await self._next(name)
+                if job is not None:
+                    await self._start(job)
+                    self._turn = (self._turn + offset + 1) % len(names)
+                    started = True
+                    break
+
+    async def _next(self, inbox: str) -> Job | None:
+        gate = self._benches[inbox].gate
+        load = sum(1 for job in self._in_hand.values() if self._benches[job.inbox].gate is gate)
+        if load >= gate.allowance():
+            return None
+        in_hand = set(self._active)  # a job that ends while the journal is read would come back as it was
+        candidates = await self._journal.startable(inbox, limit=len(in_hand) + 1)
+        return next((job for job in candidates if job.id not in in_hand), None)
+
+    async def _start(self, job: Job) -> None:
+        if job.state is State.QUEUED:
+            job = await self._move(job, Started())
+        self._in_hand[job.id] = job
+        self._active[job.id] = asyncio.create_task(self._travel(job), name=f"job {job.id}")
+
+    async def _travel(self, job: Job) -> None:
+        """One journey, each event recorded before it goes on. A bug costs this job a wait, nothing else."""
+        try:
+            async with aclosing(Journey(job, self._benches[job.inbox]).events()) as events:
+                async for event in events:
+                    job = await self._move(job, event)
+                    self._in_hand[job.id] = job
+        except asyncio.CancelledError:
+            if job.state in ACTIVE:
+                with contextlib.suppress(StaleMoveError):  # the stop came while a move was being recorded
+                    await self._move(job, Interrupted(charged=False))
+            raise
+        except Exception:
+            log.exception("job.crashed", job=job.id, file=job.path)
+            await self._move(
+                job, Postponed(WaitReason.BACKOFF, self._clock.now() + CRASH_WAIT, _crash_fault())
+            )
+        finally:
+            del self._active[job.id], self._in_hand[job.id]
+            self._wake.set()
+
+    async def _move(self, job: Job, event: Event) -> Job:
+        after = step(job, event)
+        await self._journal.record(job, after, event)
+        if after.state in FINAL:
+            self._open[_folder_of(after)] -= 1
+            self.finished[after.state] += 1
+        _tell(after, event)
+        if self._listener is not None:
+            self._listener(after, event)
+        return after
+
+
+def _folder_of(job: Job) -> tuple[str, bytes]:
+    return job.inbox, job.path.rpartition(b"/")[0]
+
+
+def _crash_fault() -> Fault:
+    return Fault(
+        scope=Scope.MACHINE,
+        code="internal_error",
+        message="watcherd made a mistake with this file",
+        hint="The log holds the traceback: please report it. The file is tried again by itself.",
+        remedy=Remedy.RETRY,
+    )
+
+
+def _tell(job: Job, event: Event) -> None:
+    """One log line for each step that a person would want to see."""
+    line = log.bind(job=job.id, inbox=job.inbox, file=job.path)
+    match event:
+        case Started() | Due() | Interrupted():
+            line.debug(f"job.{type(event).__name__.lower()}", state=job.state)
+        case Sending():
+            line.info("part.sent", attempt=job.attempts)
+        case Replied():
+            line.info("part.translated", bytes=len(event.body), format=event.format)
+        case Refused():
+            line.warning("reply.refused", fault=event.fault.code, message=event.fault.message)
+        case Planned():
+            line.debug("delivery.planned", name=event.plan.original, folder=event.plan.folder)
+        case Delivered() if job.fault is not None:
+            fault = job.fault
+            line.error("job.failed", fault=fault.code, message=fault.message, hint=fault.hint)
+        case Delivered():
+            line.info("job.done", warnings=list(job.warnings))
+        case Postponed():
+            fault = event.fault
+            line.warning(
+                "job.waiting", reason=event.reason, until=event.until, fault=fault.code, message=fault.message
+            )
+        case Withdrawn():
+            line.info("job.skipped", why=event.why)
+        case _ as unreachable:
+            assert_never(unreachable)
