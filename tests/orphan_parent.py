@@ -1,4 +1,4 @@
-"""A parent for tests/test_children.py: starts a child, prints its pid, and lives until it is killed."""
+"""A parent for tests/test_children.py: keeps a child busy, prints its pid, and lives until it is killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def _main() -> None:
     await child.ask({"do": "echo"}, deadline=30)
     sys.stdout.write(f"{child.pid}\n")
     sys.stdout.flush()
-    await asyncio.sleep(600)
+    await child.ask({"do": "sleep", "seconds": 600}, deadline=600)
 
 
 if __name__ == "__main__":

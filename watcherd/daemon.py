@@ -71,6 +71,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
         self._intakes: list[Intake] = []
+        self._benches: list[Bench] = []
 
     async def run(self) -> int:
         """Serve until a signal or `stop`; returns 0."""
@@ -104,6 +105,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     watching = [tasks.create_task(intake.run()) for intake in self._intakes]
                     tasks.create_task(queue.run())
+                    watching += [tasks.create_task(_look_at_targets(bench)) for bench in self._benches]
                     log.info("daemon.started", inboxes=len(watching), state=str(self._state.path))
                     notify("READY=1", f"STATUS=watching {len(watching)} inboxes")
                     self.started.set()
@@ -124,11 +126,10 @@ class Daemon:
         stack.push_async_callback(media.close)
         wake = asyncio.Event()
         gates = await stack.enter_async_context(gates_for(config, wake=wake, clock=self._clock))
-        benches = {}
         for folder in config.folders:
             storage = Storage(folder.name)
             stack.callback(storage.close)
-            benches[folder.name] = Bench(
+            bench = Bench(
                 folder=folder,
                 gate=gates[folder.endpoint],
                 storage=storage,
@@ -138,11 +139,13 @@ class Daemon:
                 work=self._state.work,
                 planning=asyncio.Lock(),
             )
+            self._benches.append(bench)
+        benches = {bench.folder.name: bench for bench in self._benches}
         queue = Queue(journal, benches, wake=wake, clock=self._clock, listener=self._listener)
         await queue.recover()
         self._intakes = [
             Intake(bench.folder, storage=bench.storage, desk=queue, clock=self._clock)
-            for bench in benches.values()
+            for bench in self._benches
         ]
         return queue
 
@@ -175,3 +178,13 @@ class Daemon:
     def _rescan(self) -> None:
         for intake in self._intakes:
             intake.rescan()
+
+
+async def _look_at_targets(bench: Bench) -> None:
+    """Say at the start which done or failed folder is missing, before a file needs it."""
+    folder = bench.folder
+    for target in (folder.done, folder.failed):
+        inside = target.is_relative_to(folder.inbox)  # then it is made when it is first needed
+        if not inside and not await bench.storage.call(target.is_dir):
+            hint = f"Create it: mkdir -p {target}, or mount what belongs there."
+            log.warning("folder.missing", inbox=folder.name, path=str(target), hint=hint)

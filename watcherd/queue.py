@@ -75,9 +75,14 @@ class Queue:
         self._stopping = False
 
     async def recover(self) -> None:
-        """Take over what the last daemon left: a job that was in hand goes on from what the journal holds."""
+        """Take over what the last daemon left: what was in hand goes on from what the journal holds.
+
+        Jobs that wait for an endpoint or for storage are tried at once: a restart is how people mend things.
+        """
         for job in await self._journal.mid_flight():
             await self._move(job, Interrupted(charged=True))
+        for job in await self._journal.held_up():
+            await self._move(job, Due())
         self._open = Counter(await self._journal.open_folders())
 
     async def run(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.delivery.world import JOB, SPEECH, STRANGER, World
+from tests.delivery.world import JOB, SPEECH, STRANGER, Machine, World
 from watcherd.delivery import folders, publish
 from watcherd.delivery.files import Changed, Delivered, NameTaken, Vanished, clear_report, list_names, sweep
 from watcherd.delivery.report import KIND
@@ -76,6 +76,34 @@ def test_a_link_in_the_place_of_its_folder_is_not_followed(world: World) -> None
     assert (world.root / "elsewhere" / "talk.mp3").read_bytes() == SPEECH
 
 
+def test_a_change_that_keeps_size_and_time_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def persist(_: int) -> None:
+        if world.original.exists():
+            world.original.write_bytes(SPEECH.upper())
+            os.utime(world.original, ns=(1, world.identity.mtime_ns))
+
+    monkeypatch.setattr(folders, "persist", persist)
+    assert world.deliver() == Changed()
+    assert world.files(world.inbox) == {"sub/talk.mp3": SPEECH.upper()}
+    assert world.files(world.target) == {}
+
+
+def test_a_copy_is_given_up_when_its_original_was_written_to_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(devices_differ=True)
+    machine.install(monkeypatch)
+
+    def persist(_: int) -> None:
+        if world.arrived.exists():
+            world.original.write_bytes(STRANGER)
+
+    monkeypatch.setattr(folders, "persist", persist)
+    assert world.deliver() == Changed()
+    assert world.files(world.inbox) == {"sub/talk.mp3": STRANGER}
+    assert world.files(world.target) == {}
+
+
 # Names ---------------------------------------------------------------------------------------------
 
 
@@ -111,6 +139,13 @@ def test_whatever_has_the_name_has_it(world: World, kind: str, name: str) -> Non
     assert world.deliver() == NameTaken(name.encode())
     assert os.path.lexists(taken)
     assert world.files(world.inbox) == {"sub/talk.mp3": SPEECH}
+
+
+def test_a_link_to_the_very_same_content_is_not_ours(world: World) -> None:
+    subtitle = world.root / "subtitle"
+    subtitle.write_bytes(world.contents[b"talk.srt"])
+    (world.target / "sub" / "talk.srt").symlink_to(subtitle)
+    assert world.deliver() == NameTaken(b"talk.srt")
 
 
 def test_an_empty_file_of_somebody_else_is_not_taken_for_a_placeholder(world: World) -> None:

@@ -45,6 +45,7 @@ class Machine:
     tamper_before: int = NEVER
     tamper: Callable[[], None] = lambda: None
     calls: int = 0
+    log: list[str] = field(default_factory=list)
     fail_at: int = NEVER  # the disk is full at this call
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +63,7 @@ class Machine:
 
     def run(self, name: str, call: Callable[..., T], args: tuple[Any, ...], keywords: dict[str, Any]) -> T:
         self.calls += 1
+        self.log.append(name)
         if self.calls > self.stop_after:
             raise Stopped
         if self.calls == self.tamper_before:

@@ -163,4 +163,24 @@ def test_an_inbox_that_is_missing_at_the_start_is_watched_when_it_appears(
     daemon.drop(clip("mp3"), "talk.mp3")
     daemon.event("job.done")
     assert daemon.stop() == 0
-    assert any(f"mkdir -p {daemon.inbox}" in line for line in daemon.noise)
+    assert f"mkdir -p {daemon.inbox}" in daemon.found("inbox.missing")[0]["hint"]
+
+
+def test_a_missing_done_folder_is_said_at_the_start_and_waited_for(
+    tmp_path: Path, endpoint: LocalEndpoint
+) -> None:
+    daemon = RunningDaemon(tmp_path, configuration(tmp_path, endpoint=endpoint), key=endpoint.key)
+    daemon.inbox.mkdir()
+    daemon.failed.mkdir()
+    daemon.start()
+    assert f"mkdir -p {daemon.done}" in daemon.event("folder.missing")["hint"]
+    daemon.drop(clip("mp3"), "talk.mp3")
+    waiting = daemon.event("job.waiting")
+    assert waiting["fault"] == "folder_missing"
+    assert daemon.stop() == 0
+    assert (daemon.inbox / "talk.mp3").exists()
+    daemon.done.mkdir()
+    daemon.start()
+    daemon.event("job.done", timeout=60)
+    assert daemon.stop() == 0
+    assert len(endpoint.requests) == 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.waiting import eventually
 from watcherd.config.model import Endpoint
 from watcherd.endpoint.client import Client
 from watcherd.endpoint.gate import CONFIGURE_PAUSE, Gate, pause_seconds
@@ -118,10 +119,9 @@ async def test_no_more_clients_than_slots_and_the_warm_one_first(gate: Gate) -> 
             await leave.wait()
 
     users = [asyncio.create_task(use()) for _ in range(3)]
-    while len(entered) < 2:
-        await asyncio.sleep(0)
+    await eventually(lambda: len(entered) == 2)
     for _ in range(10):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the third has every chance to get in
     assert len(set(entered)) == 2
     leave.set()
     await asyncio.gather(*users)

@@ -33,7 +33,7 @@ def write(path: Path, content: bytes = SOUND) -> None:
 
 @asynccontextmanager
 async def writer_of(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Another program that has written half a file and holds it open; it writes the rest when its input ends."""
+    """Another program: half a file is written and held open, the rest follows when its input ends."""
     code = (
         "import sys; f = open(sys.argv[1], 'wb'); f.write(b'half'); f.flush();"
         "print('half', flush=True); sys.stdin.read(); f.write(b'rest'); f.close()"

@@ -32,10 +32,11 @@ async def test_an_error_comes_back_to_the_caller() -> None:
     storage.close()
 
 
-async def test_one_thread_does_for_calls_that_follow_each_other() -> None:
+async def test_an_idle_thread_is_used_before_a_new_one_is_made() -> None:
     storage = Storage("reused")
-    for _ in range(20):
+    for _ in range(5):
         await storage.call(int)
+        await eventually(lambda: storage._waiting == 1)
     assert alive("reused") == 1
     storage.close()
 

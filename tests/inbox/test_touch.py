@@ -248,10 +248,8 @@ def test_a_writer_that_comes_during_the_lease_does_not_kill_us(inbox: Path) -> N
     real = fcntl.fcntl
     def keeping(fd, command, argument):
         if command == fcntl.F_SETLEASE and argument == fcntl.F_UNLCK:
-            writer = subprocess.Popen(
-                [sys.executable, "-c", "import os; os.open({str(inbox / "a.mp3")!r}, os.O_WRONLY | os.O_NONBLOCK)"]
-            )
-            writer.wait()
+            code = "import os, sys; os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)"
+            subprocess.run([sys.executable, "-c", code, {str(inbox / "a.mp3")!r}])
         return real(fd, command, argument)
     fcntl.fcntl = keeping
     assert signal.getsignal(signal.SIGIO) is signal.SIG_DFL

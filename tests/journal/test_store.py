@@ -132,8 +132,11 @@ async def test_a_waiting_job_is_due_at_its_time(journal: Journal) -> None:
     assert await journal.next_due() == 1000.0
     assert await journal.due(999.9) == []
     assert await journal.due(1000.0) == [job]
-    await moved(journal, job, Due())
+    assert await journal.held_up() == []
+    job = await moved(journal, job, Due())
     assert await journal.next_due() is None
+    job = await moved(journal, job, Started(), Postponed(WaitReason.STORAGE, 2000.0, FAULT))
+    assert await journal.held_up() == [job]
 
 
 async def test_names_of_open_plans_are_reserved_by_folder(journal: Journal) -> None:

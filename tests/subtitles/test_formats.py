@@ -30,7 +30,7 @@ NASTY = [
     "00:00:01,000 --> 00:00:02,000",
     "1984\n00:00:01.000 --> 00:00:02.000",
     "between 00:00:01.000 and 00:00:02.000",
-    "from 01:02 --> 03:04",
+    "01:02 --> 03:04",
     "fish & chips &amp; more &lt;",
     "1 < 2 > 0 <3",
     "<v Name>hello</v> <i>you</i> < / b >",
@@ -183,6 +183,10 @@ def test_times_are_rounded_and_carried() -> None:
     assert "00:00:00.000 --> 01:00:00.000" in write_vtt([cue])
 
 
+def test_vtt_is_escaped_as_its_standard_asks() -> None:
+    assert "\n1 &lt; 2 &amp;&amp; 3 &gt; 2\n" in write_vtt([Cue(0, 1, "1 < 2 && 3 > 2")])
+
+
 def test_hours_are_always_there() -> None:
     assert write_vtt([Cue(1, 2.5, "x")]) == "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nx\n"
 
@@ -220,6 +224,7 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
 
 def test_a_byte_order_mark_and_crlf_are_taken() -> None:
     assert read_srt("\ufeff1\r\n00:00:01,000 --> 00:00:02,000\r\n one\r\n\r\n") == [Cue(1.0, 2.0, "one")]
+    assert read_srt("\ufeff00:01,0 --> 00:02,0\r\none") == [Cue(1.0, 2.0, "one")]
     assert read_vtt("\ufeffWEBVTT\r\r00:01.000 --> 00:02.000\rone\r") == [Cue(1.0, 2.0, "one")]
 
 
@@ -294,6 +299,7 @@ def test_blank_lines_before_and_inside_do_not_lose_text() -> None:
         ),
         ("7\n00:01,0 --> 00:02,0\none\n8\n00:02,0 --> 00:03,0\ntwo", ["one", "two"]),
         ("1\n00:01,0 --> 00:02,0\n\n2\n00:02,0 --> 00:03,0\n2\n\n3\n00:03,0 --> 00:04,0\nx", ["", "2", "x"]),
+        ("1\n00:01,0 --> 00:02,0\none\n\n9\n00:02,0 --> 00:03,0\ntwo", ["one", "two"]),
         ("1\n00:01,0 --> 00:02,0\n2\n00:02,0 --> 00:03,0\nx", ["", "x"]),
     ],
 )

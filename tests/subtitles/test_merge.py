@@ -148,6 +148,12 @@ def test_a_time_that_is_no_number_is_taken_from_the_segment_before() -> None:
     assert merged.warnings == ("times_repaired",)
 
 
+def test_a_segment_without_times_is_not_dropped_for_the_one_before_it() -> None:
+    merged = merge(said((0, 1, "a"), (1e300, 1e301, "b"), (math.nan, math.nan, "c")), duration=10)
+    assert merged.text == "a c"
+    assert merged.warnings == ("times_repaired", "past_end")
+
+
 def test_a_segment_past_the_end_is_dropped_with_a_warning() -> None:
     merged = merge(said((0, 2, "real"), (29.9, 31, "close"), (31.5, 33, "Thank you.")), duration=30)
     assert [segment.text for segment in merged.segments] == ["real", "close"]

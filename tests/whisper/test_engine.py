@@ -71,10 +71,10 @@ def test_who_no_longer_waits_stops_the_work_between_two_segments() -> None:
         if steps == 3:
             raise AbandonedError
 
-    def endless(_samples: NDArray[np.float32]) -> Iterator[Heard]:
-        while True:
+    def talkative(_samples: NDArray[np.float32]) -> Iterator[Heard]:
+        for _ in range(100):
             yield heard(0, 1, "on and on")
 
     with pytest.raises(AbandonedError):
-        hear(Tape(iter([np.ones(RATE, np.int16)])), endless, step=step)
+        hear(Tape(iter([np.ones(RATE, np.int16)])), talkative, step=step)
     assert steps == 3

@@ -210,11 +210,11 @@ async def test_a_request_that_is_given_up_leaves_the_start_to_the_others(cache: 
 @pytest.mark.parametrize(
     ("settings", "code", "words"),
     [
-        (Embedded(model="/nowhere/model"), "model_not_loaded", "/nowhere/model"),
+        (Embedded(model="/dev"), "model_not_loaded", "/dev"),
         (Embedded(model="colossal"), "model_not_loaded", "colossal"),
         (Embedded(device="cuda"), "model_not_loaded", "cuda"),
     ],
-    ids=["no such folder", "no such size", "no graphics processor"],
+    ids=["a folder of something else", "no such size", "no graphics processor"],
 )
 async def test_a_model_that_cannot_be_loaded_is_the_endpoints_fault_with_a_hint(
     cache: Path, sockets: Path, monkeypatch: pytest.MonkeyPatch, settings: Embedded, code: str, words: str

@@ -116,7 +116,14 @@ def test_a_cache_that_cannot_be_written_is_a_fault_with_the_reason(tmp_path: Pat
     assert str(tmp_path / "cache") in caught.value.fault.message
 
 
-@pytest.mark.parametrize("model", ["small", "Systran/faster-whisper-tiny", "/srv/models/mine"])
+def test_a_model_folder_that_is_not_there_is_a_fault_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(FaultError) as caught:
+        locate(str(tmp_path / "mine"), tmp_path / "cache")
+    assert caught.value.fault.code == "model_missing"
+    assert str(tmp_path / "mine") in caught.value.fault.message
+
+
+@pytest.mark.parametrize("model", ["small", "Systran/faster-whisper-tiny", "/tmp"])
 def test_any_other_model_is_passed_through_and_nothing_is_written(model: str, tmp_path: Path) -> None:
     assert locate(model, tmp_path / "cache") == model
     assert not (tmp_path / "cache").exists()

@@ -23,12 +23,6 @@ def run(path: Path | None, *, once: bool) -> int:
     """Lock the state folder, then run until a signal (or, once, until all is worked off)."""
     config = load_or_exit(path)
     logs.configure(level=config.log.level, form=config.log.format)
-    for folder in config.folders:
-        if not folder.inbox.is_dir():
-            typer.echo(
-                f"inbox {folder.name}: {folder.inbox} does not exist; create it: mkdir -p {folder.inbox}",
-                err=True,
-            )
     state = StateFolder(config.state)
     try:
         state.create()

@@ -115,6 +115,10 @@ class Journal:
         states = ", ".join(f"'{state}'" for state in sorted(ACTIVE))
         return await self._jobs(f"state IN ({states})")
 
+    async def held_up(self) -> list[Job]:
+        """Jobs that wait for something other than their own backoff."""
+        return await self._jobs("state = 'waiting' AND reason <> 'backoff'")
+
     async def startable(self, inbox: str, *, limit: int) -> list[Job]:
         """Up to `limit` jobs of an inbox to take up next: unfinished deliveries, then the oldest settled."""
         found: list[Job] = []

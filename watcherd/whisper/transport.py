@@ -109,8 +109,17 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
         log.info("whisper.started", pid=running.pid, model=self._embedded.model, seconds=seconds)
         keeper = asyncio.create_task(self._keep(running))
         self._keepers[running] = keeper
-        keeper.add_done_callback(lambda _: self._keepers.pop(running))
+        # Not a `finally` in the keeper: a task that is cancelled before its first step runs none.
+        keeper.add_done_callback(lambda _: self._let_go(running))
         return running
+
+    def _let_go(self, running: Running) -> None:
+        """End a child that nobody keeps any more, in a task of its own."""
+        del self._keepers[running]
+        self._forget(running)
+        leaving = asyncio.create_task(running.stop())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     def _drop(self, running: Running) -> None:
         """Have done with a child whose connection broke: it is dead, though the system may not say so yet."""
@@ -119,23 +128,19 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
             log.warning("whisper.died", pid=running.pid, last_words=running.last_words)
             running.kill()
             keeper.cancel()
+        self._forget(running)
+
+    def _forget(self, running: Running) -> None:
+        """Let the next request start another child; at once, before anything can ask this one."""
         if self._current() is running:
             self._child = None
 
     async def _keep(self, running: Running) -> None:
-        """Stay with the child until it is idle too long, stuck or dead; then have it cleaned up after."""
+        """Stay with the child until it is idle too long, stuck or dead."""
         try:
             await self._until_idle(running)
         except (ChildDiedError, ChildTimeoutError) as error:
             log.warning("whisper.died", pid=running.pid, reason=str(error), last_words=running.last_words)
-        finally:
-            if self._current() is running:
-                self._child = None
-            leaving = asyncio.create_task(
-                running.stop()
-            )  # a task of its own, since this one may be cancelled
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
 
     async def _until_idle(self, running: Running) -> None:
         """Return when nothing was asked for `idle` seconds, or when the child had to be killed."""
@@ -150,9 +155,11 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
                 elif loop.time() - since > self._patience:
                     log.warning("whisper.stuck", pid=running.pid, seconds=round(self._patience))
                     running.kill()
+                    self._forget(running)
                     return
             elif loop.time() - self._quiet_since >= self._embedded.idle:
                 log.info("whisper.stopped", pid=running.pid, idle=self._embedded.idle)
+                self._forget(running)
                 return
 
     def _pause(self) -> float:

@@ -63,6 +63,12 @@ def locate(model: str, cache: Path) -> str:
     Slow the first time (it writes 145 MB); later it reads and checks them, 0.1 s where the processor knows
     SHA-256. Raises FaultError where the packages are missing or damaged, or the cache cannot be written.
     """
+    if model.startswith("/") and not os.path.isdir(model):
+        raise unusable(
+            "model_missing",
+            f"there is no folder {model} to load a speech model from",
+            "Let model under embedded name a faster-whisper model's folder, or a size such as base.",
+        )
     if model != PACKAGED:
         return model
     folder = cache / f"whisper-{PACKAGED}-{BASE['model.bin'].sha256[:12]}"
