@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from watcherd.clock import Clock, SystemClock
 from watcherd.config.model import Config
 from watcherd.endpoint.client import Client
 from watcherd.endpoint.gate import Gate
+from watcherd.faults import FaultError
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import ignore_lease_signal
@@ -150,7 +152,9 @@ class Daemon:
         return queue
 
     async def _worked_off(self, queue: Queue) -> bool:
-        return all(intake.idle for intake in self._intakes) and await queue.resting(PATIENCE)
+        with contextlib.suppress(FaultError):  # the queue says it, and waits for the journal
+            return all(intake.idle for intake in self._intakes) and await queue.resting(PATIENCE)
+        return False
 
     async def _finish(self, queue: Queue) -> None:
         """Give what is in hand `stop_grace` seconds, or until somebody asks a second time."""

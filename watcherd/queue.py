@@ -16,7 +16,8 @@ from typing import assert_never
 import structlog
 
 from watcherd.clock import Clock
-from watcherd.faults import Fault, Remedy, Scope
+from watcherd.faults import Fault, FaultError, Remedy, Scope
+from watcherd.inbox.trouble import Trouble
 from watcherd.job import (
     ACTIVE,
     FINAL,
@@ -43,6 +44,7 @@ from watcherd.pipeline import Bench, Journey
 log = structlog.get_logger()
 
 Listener = Callable[[Job, Event], None]
+JOURNAL_WAIT = 5.0  # seconds between two tries of a journal that fails
 CRASH_WAIT = 60.0  # seconds until a job that met a bug is tried again
 
 
@@ -72,7 +74,9 @@ class Queue:
         self._open: Counter[tuple[str, bytes]] = Counter()
         self._withdrawals: list[tuple[int, str]] = []
         self._turn = 0
-        self._stopping = False
+        self._stopped = asyncio.Event()
+        self._stranded: list[Job] = []  # cut off by a failing journal; they go on from what it holds
+        self._trouble = Trouble()
 
     async def recover(self) -> None:
         """Take over what the last daemon left: what was in hand goes on from what the journal holds.
@@ -87,17 +91,42 @@ class Queue:
 
     async def run(self) -> None:
         """Take jobs up as their endpoints allow, until `stop`. Idle jobs are moved here and nowhere else."""
-        while not self._stopping:
+        while not self._stopped.is_set():
             self._wake.clear()
-            await self._withdraw_idle()
-            for job in await self._journal.due(self._clock.now()):
-                await self._move(job, Due())
-            await self._fill()
-            await self._sleep()
+            try:
+                await self._turn_round()
+            except FaultError as error:
+                await self._wait_for_journal(error.fault)
+
+    async def _turn_round(self) -> None:
+        """Move what is idle, start what may start, then sleep until something changes."""
+        while self._stranded:
+            await self._move(self._stranded[-1], Interrupted(charged=False))
+            self._stranded.pop()
+        await self._withdraw_idle()
+        for job in await self._journal.due(self._clock.now()):
+            await self._move(job, Due())
+        await self._fill()
+        if self._trouble.over():
+            log.info("journal.recovered")
+        await self._sleep()
+
+    async def _wait_for_journal(self, fault: Fault) -> None:
+        """Nothing can be recorded, so nothing is started: say so, and try again in a while."""
+        if self._trouble.met(self._clock.monotonic()):
+            log.error(
+                "journal.failing",
+                fault=fault.code,
+                message=fault.message,
+                hint=fault.hint,
+                times=self._trouble.count,
+            )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), JOURNAL_WAIT)
 
     async def stop(self, grace: float) -> None:
         """Start nothing more; give what is in hand `grace` seconds, then leave it resumable."""
-        self._stopping = True
+        self._stopped.set()
         self._wake.set()
         if self._active:
             await asyncio.wait(self._active.values(), timeout=grace)
@@ -118,7 +147,7 @@ class Queue:
 
     async def resting(self, patience: float) -> bool:
         """Whether nothing is in hand and nothing left can run within `patience` seconds."""
-        if self._active or self._withdrawals or self._wake.is_set():
+        if self._active or self._stranded or self._withdrawals or self._wake.is_set():
             return False
         horizon = self._clock.now() + patience
         due = await self._journal.next_due()
@@ -155,13 +184,13 @@ class Queue:
     # The loop.
 
     async def _withdraw_idle(self) -> None:
-        asked, self._withdrawals = self._withdrawals, []
-        for job_id, why in asked:
-            if job_id in self._active:  # its journey sees for itself
-                continue
-            job = await self._journal.job(job_id)
-            if job is not None and job.state not in FINAL:
-                await self._move(job, Withdrawn(why))
+        while self._withdrawals:
+            job_id, why = self._withdrawals[0]
+            if job_id not in self._active:  # else its journey sees for itself
+                job = await self._journal.job(job_id)
+                if job is not None and job.state not in FINAL:
+                    await self._move(job, Withdrawn(why))
+            self._withdrawals.pop(0)
 
     async def _sleep(self) -> None:
         """Sleep until something changed, a job is due, or an endpoint's pause is over."""
@@ -178,7 +207,7 @@ class Queue:
         """Start jobs while any inbox has one and its endpoint allows it, the inboxes in turn."""
         names = list(self._benches)
         started = True
-        while started and not self._stopping:
+        while started and not self._stopped.is_set():
             started = False
             for offset in range(len(names)):
                 name = names[(self._turn + offset) % len(names)]
@@ -213,17 +242,25 @@ class Queue:
                     self._in_hand[job.id] = job
         except asyncio.CancelledError:
             if job.state in ACTIVE:
-                with contextlib.suppress(StaleMoveError):  # the stop came while a move was being recorded
+                # The stop came while a move was being recorded, or cannot be: the next start takes care.
+                with contextlib.suppress(StaleMoveError, FaultError):
                     await self._move(job, Interrupted(charged=False))
             raise
+        except FaultError:
+            self._stranded.append(job)  # the loop meets the same fault and says it
         except Exception:
             log.exception("job.crashed", job=job.id, file=job.path)
-            await self._move(
-                job, Postponed(WaitReason.BACKOFF, self._clock.now() + CRASH_WAIT, _crash_fault())
-            )
+            await self._put_aside(job)
         finally:
             del self._active[job.id], self._in_hand[job.id]
             self._wake.set()
+
+    async def _put_aside(self, job: Job) -> None:
+        until = self._clock.now() + CRASH_WAIT
+        try:
+            await self._move(job, Postponed(WaitReason.BACKOFF, until, _crash_fault()))
+        except FaultError:
+            self._stranded.append(job)
 
     async def _move(self, job: Job, event: Event) -> Job:
         after = step(job, event)

@@ -137,6 +137,7 @@ def tampered(way: str, hand: Callable[[World], None], check: Callable[[World, Re
                 machine.tamper = partial(hand, world)
                 try:
                     result = world.deliver()
+                    machine.stop_after = NEVER
                 except Stopped:
                     machine.stop_after = machine.tamper_before = NEVER
                     result = world.deliver()

@@ -32,11 +32,11 @@ def test_a_look_that_is_never_entered_comes_again() -> None:
 def test_a_file_that_rests_settles_at_the_times_it_was_looked_at() -> None:
     book = Arrivals(5)
     book.notice(b"a", 0)
-    assert book.enter(b"a", seen(), 0, held=False) is None
+    assert book.enter(b"a", seen(), asked=0, now=0, held=False) is None
     assert book.next_due == 2.5
-    assert book.enter(b"a", seen(), 2.5, held=False) is None
+    assert book.enter(b"a", seen(), asked=2.5, now=2.5, held=False) is None
     assert book.next_due == 5
-    assert book.enter(b"a", seen(), 5, held=False) == Settled(identity())
+    assert book.enter(b"a", seen(), asked=5, now=5, held=False) == Settled(identity())
     assert len(book) == 1
     book.drop(b"a")
     assert len(book) == 0
@@ -48,7 +48,7 @@ def test_a_storm_of_events_makes_ten_looks_a_second_at_most() -> None:
     for _ in range(1000):
         book.notice(b"a", now)
         for path in book.take_due(now, 10):
-            book.enter(path, seen(looks), now, held=False)
+            book.enter(path, seen(looks), asked=now, now=now, held=False)
             looks += 1
         now += 0.001
     assert looks <= 1.0 / SPACING + 1
@@ -57,7 +57,7 @@ def test_a_storm_of_events_makes_ten_looks_a_second_at_most() -> None:
 def test_an_event_brings_the_next_look_forward() -> None:
     book = Arrivals(5)
     book.notice(b"a", 0)
-    book.enter(b"a", seen(), 0, held=False)
+    book.enter(b"a", seen(), asked=0, now=0, held=False)
     book.notice(b"a", 1)
     assert book.take_due(1, 10) == [b"a"]
 
@@ -65,11 +65,11 @@ def test_an_event_brings_the_next_look_forward() -> None:
 def test_a_rename_over_a_known_path_starts_a_quick_clock() -> None:
     book = Arrivals(5)
     book.notice(b"a", 0)
-    book.enter(b"a", seen(1, size=0), 0, held=False)
+    book.enter(b"a", seen(1, size=0), asked=0, now=0, held=False)
     book.notice(b"a", 100, renamed=True)
     assert book.take_due(100, 10) == [b"a"]
-    assert book.enter(b"a", seen(2), 100, held=False) is None
-    assert book.enter(b"a", seen(2), 100.5, held=False) == Settled(identity(2))
+    assert book.enter(b"a", seen(2), asked=100, now=100, held=False) is None
+    assert book.enter(b"a", seen(2), asked=100.5, now=100.5, held=False) == Settled(identity(2))
     entry = book.get(b"a")
     assert entry is not None
     assert entry.arrival.since == 0
@@ -89,18 +89,18 @@ def test_only_what_may_settle_by_itself_is_passing() -> None:
     states = [book.passing]
     book.notice(b"a", 0)
     states.append(book.passing)
-    book.enter(b"a", seen(size=0), 0, held=False)
-    book.enter(b"a", seen(size=0), 5, held=False)
+    book.enter(b"a", seen(size=0), asked=0, now=0, held=False)
+    book.enter(b"a", seen(size=0), asked=5, now=5, held=False)
     assert [entry.note for entry in book] == [Note.EMPTY]
     states.append(book.passing)
-    book.enter(b"a", seen(size=0, lease=Lease.BUSY), 6, held=False)
+    book.enter(b"a", seen(size=0, lease=Lease.BUSY), asked=6, now=6, held=False)
     states.append(book.passing)
     assert states == [False, True, False, True]
 
 
 def test_a_path_that_was_dropped_is_not_entered_again() -> None:
     book = Arrivals(5)
-    assert book.enter(b"a", seen(), 0, held=False) is None
+    assert book.enter(b"a", seen(), asked=0, now=0, held=False) is None
     assert len(book) == 0
 
 
@@ -125,7 +125,9 @@ def test_nothing_in_the_book_is_ever_without_a_look_to_come(steps: list[tuple[st
         path = b"%d" % number
         if what == "notice":
             book.notice(path, now)
-        elif what == "drop" or (what == "enter" and book.enter(path, seen(number), now, held=False)):
+        elif what == "drop" or (
+            what == "enter" and book.enter(path, seen(number), asked=now, now=now, held=False)
+        ):
             book.drop(path)
         elif what == "take":
             book.take_due(now, 2)

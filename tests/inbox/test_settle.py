@@ -38,7 +38,7 @@ def seen(version: int = 1, *, size: int = 10, lease: Lease = Lease.FREE, error: 
 def after(looks: list[tuple[float, Look]], *, renamed: bool = False, held: bool = False) -> Arrival:
     arrival = noticed(b"a.mp3", looks[0][0], renamed=renamed)
     for now, look in looks:
-        arrival = observe(arrival, look, now=now, held=held)
+        arrival = observe(arrival, look, asked=now, now=now, held=held)
     return arrival
 
 
@@ -129,20 +129,30 @@ def test_a_partial_file_beside_it_holds_it_however_quiet_it_is() -> None:
 
 def test_when_the_partial_file_goes_the_quiet_time_before_it_counts() -> None:
     arrival = after([(0, seen()), (500, seen())], held=True)
-    assert verdict(observe(arrival, seen(), now=501, held=False), 5) == Settled(identity())
+    assert verdict(observe(arrival, seen(), asked=501, now=501, held=False), 5) == Settled(identity())
 
 
 def test_what_keeps_changing_for_six_hours_is_said_to() -> None:
     arrival = after([(0, seen(0)), (LONGEST - 1, seen(1))])
     assert verdict(arrival, 5) == LookAt(LONGEST + 1.5, Note.SETTLING)
-    arrival = observe(arrival, seen(2), now=LONGEST, held=False)
+    arrival = observe(arrival, seen(2), asked=LONGEST, now=LONGEST, held=False)
     assert verdict(arrival, 5) == LookAt(LONGEST + 2.5, Note.GROWING)
-    assert isinstance(verdict(observe(arrival, seen(2), now=LONGEST + 5, held=False), 5), Settled)
+    assert isinstance(
+        verdict(observe(arrival, seen(2), asked=LONGEST + 5, now=LONGEST + 5, held=False), 5), Settled
+    )
+
+
+def test_a_slow_answer_counts_as_the_earliest_look_and_the_latest_change() -> None:
+    arrival = observe(noticed(b"a", 0), seen(), asked=0, now=60, held=False)
+    assert verdict(arrival, 5) == LookAt(62.5, Note.SETTLING)
+    unchanged = observe(arrival, seen(), asked=64, now=124, held=False)
+    assert verdict(unchanged, 5) == LookAt(65, Note.SETTLING)
+    assert verdict(observe(unchanged, seen(), asked=125, now=185, held=False), 5) == Settled(identity())
 
 
 def test_time_spent_held_is_not_time_spent_growing() -> None:
     arrival = after([(0, seen()), (2 * LONGEST, seen())], held=True)
-    arrival = observe(arrival, seen(2), now=2 * LONGEST + 1, held=False)
+    arrival = observe(arrival, seen(2), asked=2 * LONGEST + 1, now=2 * LONGEST + 1, held=False)
     assert verdict(arrival, 5) == LookAt(2 * LONGEST + 3.5, Note.SETTLING)
 
 
@@ -170,7 +180,7 @@ def test_settled_means_what_it_promises_and_nothing_less(
     now, arrival, history = 0.0, noticed(b"a", 0.0, renamed=renamed), []
     for passed, look, held in steps:
         now += passed
-        arrival = observe(arrival, look, now=now, held=held)
+        arrival = observe(arrival, look, asked=now, now=now, held=held)
         history.append((now, look))
         outcome = verdict(arrival, quiet)
         restarts = [
@@ -195,11 +205,11 @@ def test_looking_when_told_to_is_never_busy_polling(
 ) -> None:
     now, arrival = 0.0, noticed(b"a", 0.0)
     for _, look, held in steps:
-        arrival = observe(arrival, look, now=now, held=held)
+        arrival = observe(arrival, look, asked=now, now=now, held=held)
         first = verdict(arrival, quiet)
         if isinstance(first, Settled):
             return
-        then = verdict(observe(arrival, look, now=first.when, held=held), quiet)
+        then = verdict(observe(arrival, look, asked=first.when, now=first.when, held=held), quiet)
         if isinstance(then, LookAt):
             assert then.when - now >= min(quiet / 2, settle.RENAMED) - 1e-6
         now = first.when

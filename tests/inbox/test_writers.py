@@ -145,7 +145,7 @@ def read_whole(
             for path in book.take_due(now, 1):
                 seen = see(look(root, path, beside=holders(NAME)))
                 if seen.kind is Kind.FILE and isinstance(
-                    book.enter(path, seen, now, held=bool(seen.beside)), Settled
+                    book.enter(path, seen, asked=now, now=now, held=bool(seen.beside)), Settled
                 ):
                     return not left
             due = book.next_due

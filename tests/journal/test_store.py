@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from watcherd.clock import SystemClock
-from watcherd.faults import Fault, Remedy, Scope
+from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.job import (
     Delivered,
     Due,
@@ -188,3 +188,18 @@ async def test_the_reader_counts_and_lists_beside_the_writer(journal: Journal, t
         assert [seen.job for seen in reader.in_flight(5)] == [waiting]
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader._connection.execute("DELETE FROM jobs")
+
+
+async def test_a_full_disk_is_a_machine_fault_that_leaves_nothing_half_done(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), Sending())
+    pages = (await journal._call(journal._select, "PRAGMA page_count"))[0][0]
+    await journal._call(journal._select, f"PRAGMA max_page_count = {pages}")
+    replied = Replied(b"x" * 200_000, "verbose_json")
+    with pytest.raises(FaultError) as caught:
+        await moved(journal, job, replied)
+    assert caught.value.fault.code == "disk_full"
+    assert caught.value.fault.scope is Scope.MACHINE
+    assert await journal.reply(job.id) is None
+    await journal._call(journal._select, "PRAGMA max_page_count = 100000")
+    await moved(journal, job, replied)
+    assert await journal.reply(job.id) is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests import audio
 from watcherd.media.findings import Probe, Track
+from watcherd.media.frames import mpeg_audio
 from watcherd.media.head import read_head
 from watcherd.media.sniff import (
     HEAD_BYTES,
@@ -164,8 +165,24 @@ def _id3(size: int) -> bytes:
 @pytest.mark.parametrize("name", ["flac", "mp3", "aac"])
 def test_an_id3_tag_of_any_size_hides_nothing(name: str, size: int, tmp_path: Path) -> None:
     path = tmp_path / "tagged"
-    path.write_bytes(_id3(size) + _id3(20) + _raw(name))
+    path.write_bytes(_id3(size) + _id3(size) + _raw(name))
     assert sniff(_head(path)) is CLIPS[name]
+
+
+@audio.need_tools
+def test_a_short_id3_tag_may_be_in_the_head() -> None:
+    assert sniff(_id3(1000) + _raw("flac")) is Container.FLAC
+
+
+@audio.need_tools
+def test_one_whole_frame_may_be_the_whole_file() -> None:
+    bare = audio.made(
+        "bare.mp3", "-i", str(audio.tone(1)), "-id3v2_version", "0", "-write_xing", "0"
+    ).read_bytes()
+    frame = mpeg_audio(bare, 0)
+    assert frame is not None
+    assert sniff(bare[: frame.length]) is Container.MP3
+    assert sniff(bare[: frame.length - 1]) is None
 
 
 @audio.need_tools

@@ -31,8 +31,8 @@ URL = "http://embedded/v1/audio/translations"
 
 @pytest.fixture(autouse=True)
 def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the sockets' folders are made, so that what is left over can be seen."""
-    folder = tmp_path / "sockets"
+    """Where the sockets' folders are made, to see what is left over; a long path, as some are."""
+    folder = tmp_path / ("sockets" * 20)
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder

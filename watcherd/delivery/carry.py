@@ -76,7 +76,7 @@ class Delivery:
         if arrived is not None and self._is_copy(arrived):
             return Delivered()
         if arrived is not None and self._has(_BEGUN):
-            self._return_stranger(arrived)
+            self._put_back(self.target_fd, self.plan.original)
         elif arrived is not None and self._is_same_inode(arrived):
             return Delivered()  # and written to since
         return self._unmovable() or Changed()
@@ -172,7 +172,7 @@ class Delivery:
             raise
         arrived = self._arrived()
         if arrived is not None and not self._is_original(arrived):
-            self._return_stranger(arrived)
+            self._put_back(self.target_fd, self.plan.original)
             return Changed()
         if not gone:
             self._retire()
@@ -245,14 +245,6 @@ class Delivery:
             status = look.status(self.target_fd, name)
             if status is not None and look.unwritten(status, published):
                 os.unlink(name, dir_fd=self.target_fd)
-
-    def _return_stranger(self, arrived: os.stat_result) -> None:
-        """Bring back to the inbox what was moved in the original's stead."""
-        source = self._at_source()
-        if source is not None and os.path.samestat(source, arrived):  # a link: it still stands there as well
-            os.unlink(self.plan.original, dir_fd=self.target_fd)
-        else:
-            self._put_back(self.target_fd, self.plan.original)
 
     def _put_back(self, from_fd: int, old: bytes) -> None:
         """Give a file the original's old name again, numbered where another one has that already."""

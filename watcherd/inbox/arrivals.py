@@ -68,12 +68,15 @@ class Arrivals:
                 paths.append(path)
         return paths
 
-    def enter(self, path: bytes, look: Look, now: float, *, held: bool) -> Settled | None:
-        """Enter a look at a plain file; Settled when it has finished arriving (it stays until dropped)."""
+    def enter(self, path: bytes, look: Look, *, asked: float, now: float, held: bool) -> Settled | None:
+        """Enter a look at a plain file, asked for at one time and answered at another.
+
+        Settled when it has finished arriving; it stays in the book until it is dropped.
+        """
         entry = self._entries.get(path)
         if entry is None:
             return None
-        entry.arrival = settle.observe(entry.arrival, look, now=now, held=held)
+        entry.arrival = settle.observe(entry.arrival, look, asked=asked, now=now, held=held)
         outcome = settle.verdict(entry.arrival, self._settle)
         if isinstance(outcome, Settled):
             return outcome

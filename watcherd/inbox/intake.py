@@ -314,22 +314,22 @@ class Intake:
 
     async def _look_around(self, ground: Ground) -> None:
         """Look at what is due; hand over what has settled, in the order of the names."""
-        paths = self._arrivals.take_due(self._clock.monotonic(), LOOKS)
+        asked = self._clock.monotonic()
+        paths = self._arrivals.take_due(asked, LOOKS)
         if not paths:
             return
         looks = await self._warden.call(_look_at, ground, paths)
-        now = self._clock.monotonic()
         rows: dict[bytes, Sequence[Job]] = {}
         settled = []
         for path, seen in zip(paths, looks, strict=True):
             job = await self._job_of(path, rows)
-            outcome = await self._weigh(path, seen, job, now)
+            outcome = await self._weigh(path, seen, job, asked)
             if outcome is not None:
                 settled.append((path, outcome.identity))
         for path, identity in sorted(settled, key=lambda item: item[0]):
             await self._hand_over(path, identity)
 
-    async def _weigh(self, path: bytes, seen: Look, job: Job | None, now: float) -> Settled | None:
+    async def _weigh(self, path: bytes, seen: Look, job: Job | None, asked: float) -> Settled | None:
         """Enter one look. A job of the same file ends the arrival; one of another file has to go first."""
         same = job is not None and job.identity == seen.identity
         if seen.kind is not Kind.FILE or same:
@@ -343,7 +343,8 @@ class Intake:
         entry = self._arrivals.get(path)
         if entry is not None and entry.arrival.look is None:
             self._log.info("arrival.noticed", file=path)
-        outcome = self._arrivals.enter(path, seen, now, held=bool(seen.beside))
+        now = self._clock.monotonic()
+        outcome = self._arrivals.enter(path, seen, asked=asked, now=now, held=bool(seen.beside))
         if outcome is not None and job is not None:
             self._arrivals.wait(path, now + AFTER_WITHDRAWAL, Note.TAKEN)
             return None

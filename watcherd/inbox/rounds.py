@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from watcherd.inbox.reconcile import Listing
 
 
+SILENT = 30.0  # seconds for one step that no working storage takes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
     """A whole scan: `seconds` it took, media `files` and `folders` seen, `unread` folders with the reason."""
@@ -56,8 +59,8 @@ class Rounds:
             self._unread.append((listing.folder, listing.error))
 
     def spend(self, seconds: float) -> None:
-        """Count time: it sets the pace of what follows."""
-        self._seconds += seconds
+        """Count one step's time, which sets the pace of what follows; storage that was silent did not work."""
+        self._seconds += seconds if seconds < SILENT else 0.0
 
     @property
     def vanished(self) -> frozenset[bytes]:

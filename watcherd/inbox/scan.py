@@ -6,13 +6,13 @@ It costs one readdir per folder and one lstat per name that `accept` calls media
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from watcherd.inbox.accept import Kind, Rules, accept_folder, accept_name, holders
 from watcherd.inbox.medianames import HOLDERS
 from watcherd.inbox.reconcile import Found, Listing
 from watcherd.inbox.touch import identity_of, open_beneath
 
-_HOLDERS = tuple(os.fsdecode(suffix) for suffix in HOLDERS)
 BATCH = 2000  # names after which a step hands over what it has
 
 
@@ -46,7 +46,7 @@ class Walk:
             return Listing(folder=folder, error=error.strerror or type(error).__name__)
         try:
             with os.scandir(descriptor) as entries:
-                return self._read(folder, list(entries))
+                return self._read(folder, entries)
         except OSError as error:
             if not folder:
                 raise
@@ -59,10 +59,11 @@ class Walk:
             return open_beneath(self._root_fd, folder, os.O_RDONLY | os.O_DIRECTORY)
         return os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._root_fd)
 
-    def _read(self, folder: bytes, entries: list[os.DirEntry[str]]) -> Listing:
-        """Sort one folder's entries out. A name that vanishes meanwhile is simply not there."""
+    def _read(self, folder: bytes, entries: Iterable[os.DirEntry[str]]) -> Listing:
+        """Sort one folder's entries out; what is no media is counted and not kept."""
         prefix = folder + b"/" if folder else b""
         media: dict[bytes, os.DirEntry[str]] = {}
+        partials: set[bytes] = set()
         ignored, folders = 0, []
         for entry in entries:
             path = prefix + os.fsencode(entry.name)
@@ -75,15 +76,16 @@ class Walk:
                 media[path] = entry
             else:
                 ignored += 1
+                if path.endswith(HOLDERS):
+                    partials.add(path)
         self._pending.extend(sorted(folders, reverse=True))
-        partials = {os.fsencode(entry.name) for entry in entries if entry.name.endswith(_HOLDERS)}
         found = [self._found(path, media[path], partials) for path in sorted(media)]
         return Listing(
             folder=folder, files=tuple(file for file in found if file is not None), ignored=ignored
         )
 
     def _found(self, path: bytes, entry: os.DirEntry[str], partials: set[bytes]) -> Found | None:
-        held = bool(partials) and not partials.isdisjoint(holders(os.fsencode(entry.name)))
+        held = bool(partials) and not partials.isdisjoint(holders(path))
         try:
             return Found(path, identity_of(entry.stat(follow_symlinks=False)), held=held)
         except FileNotFoundError:

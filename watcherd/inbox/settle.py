@@ -111,14 +111,18 @@ def noticed(path: bytes, now: float, *, renamed: bool = False) -> Arrival:
     return Arrival(path=path, since=now, changed=now, restless=now, looked=now, renamed=renamed)
 
 
-def observe(arrival: Arrival, look: Look, *, now: float, held: bool) -> Arrival:
-    """The arrival after a look at a plain file. A change of any kind, or a writer, restarts its clock."""
+def observe(arrival: Arrival, look: Look, *, asked: float, now: float, held: bool) -> Arrival:
+    """The arrival after a look at a plain file. A change of any kind, or a writer, restarts its clock.
+
+    The look was made at some time from `asked` to `now`, which slow storage may hold far apart; whichever is
+    safe counts: nothing changed later than `now`, nothing was seen later than `asked`.
+    """
     last = arrival.look
     same = last is not None and last.identity == look.identity
     return replace(
         arrival,
         look=look,
-        looked=now,
+        looked=asked,
         held=held,
         changed=arrival.changed if same and look.lease is not Lease.BUSY else now,
         restless=now if last is None or _stuck(last, held=arrival.held) is not None else arrival.restless,
@@ -144,7 +148,8 @@ def verdict(arrival: Arrival, settle: float) -> Settled | LookAt:
     due = arrival.changed + quiet
     stuck = _stuck(look, held=arrival.held)
     if look.lease is Lease.BUSY or (arrival.looked < due and stuck is not Note.HELD):
-        return LookAt(min(due, arrival.looked + max(quiet / 2, SPACING)), _moving(arrival, look))
+        latest = max(arrival.looked, arrival.changed)
+        return LookAt(min(due, latest + max(quiet / 2, SPACING)), _moving(arrival, look))
     if stuck is not None or look.identity is None:
         return LookAt(arrival.looked + max(quiet, arrival.looked - arrival.changed), stuck or Note.UNREADABLE)
     return Settled(look.identity)

@@ -26,7 +26,7 @@ from watcherd.inbox.condition import (
     watch_limit,
 )
 from watcherd.inbox.ground import Ground
-from watcherd.inbox.rounds import Scanned
+from watcherd.inbox.rounds import SILENT, Scanned
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.trouble import Trouble
 from watcherd.inbox.watch import Hint
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE = 30.0  # seconds after which storage counts as not answering
+PATIENCE = SILENT  # seconds after which storage counts as not answering
 REBUILD = 300.0  # seconds between two attempts to get a whole watch
 FAREWELL = 2.0  # seconds that a stop waits for the folder to be let go
 MISSES = 3  # files in a row that no event told of before the watch is replaced

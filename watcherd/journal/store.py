@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from watcherd.clock import Clock
-from watcherd.faults import Fault
+from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.job import (
     ACTIVE,
     Event,
@@ -62,9 +62,15 @@ class Attempt:
 
 
 class Journal:
-    """The writing side. Every method is a coroutine that runs in the journal's own thread."""
+    """The writing side. Every method is a coroutine that runs in the journal's own thread.
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, clock: Clock) -> None:
+    All raise FaultError (scope machine) when SQLite cannot do its work; nothing is half done then.
+    """
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor, clock: Clock
+    ) -> None:
+        self._path = path
         self._connection = connection
         self._thread = thread
         self._clock = clock
@@ -81,7 +87,7 @@ class Journal:
         except BaseException:
             thread.shutdown()
             raise
-        return cls(connection, thread, clock)
+        return cls(path, connection, thread, clock)
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
@@ -163,7 +169,10 @@ class Journal:
         return [job_from(row) for row in rows]
 
     async def _call(self, work: Callable[..., T], *values: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*values))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*values))
+        except sqlite3.Error as error:
+            raise FaultError(_unusable(self._path, error)) from error
 
     def _select(self, query: str, *values: object) -> Sequence[sqlite3.Row]:
         return self._connection.execute(query, values).fetchall()
@@ -253,7 +262,23 @@ class _transaction:  # noqa: N801 - reads as the statement it is
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:  # something failed, perhaps the COMMIT itself
+                self._connection.execute("ROLLBACK")
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> Fault:
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return Fault(
+        scope=Scope.MACHINE,
+        code="disk_full" if full else "journal_failing",
+        message=f"the journal {path} cannot be used: {error}",
+        hint="Free some space." if full else "Look at the disk and at the rights of the state folder.",
+        remedy=Remedy.PAUSE,
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -76,8 +76,8 @@ class MediaPool:
     async def to_flac(self, fd: int, out_fd: int, *, size: int, deadline: float | None = None) -> Encoded:
         """Write the default audio track of `fd`, a file of `size` bytes, to `out_fd` as 16 kHz mono FLAC.
 
-        `out_fd` is an empty, seekable file of the daemon's own. `deadline` in seconds goes
-        by the size unless given. Raises FaultError (scope file: no audio to be had from it; scope machine:
+        `out_fd` is a seekable file of the daemon's own, of which as many bytes count as Encoded says.
+        `deadline` in seconds goes by the size unless given. Raises FaultError (scope file: no audio to be had from it; scope machine:
         no room for the FLAC, no worker to be had), and OSError when `fd` cannot be read.
         """
         if deadline is None:
@@ -96,10 +96,7 @@ class MediaPool:
 
     async def _ask(self, message: Message, *fds: int, deadline: float) -> dict[str, Any]:
         async with self._turns:
-            for attempt in range(_TRIES):
-                if attempt:
-                    for out_fd in fds[1:]:
-                        os.ftruncate(out_fd, 0)
+            for _ in range(_TRIES):
                 try:
                     answer = await self._ask_once(message, *fds, deadline=deadline)
                 except ChildDiedError:
@@ -115,11 +112,13 @@ class MediaPool:
             _log.warning("media.worker_timed_out", pid=worker.pid, seconds=deadline, stuck=error.stuck)
             raise _too_slow(error) from error
         except ChildDiedError as error:
-            if self._closing:
-                raise FaultError(_STOPPING) from error
-            _log.warning(
-                "media.worker_died", pid=worker.pid, returncode=error.returncode, last_words=error.last_words
-            )
+            if not self._closing:
+                _log.warning(
+                    "media.worker_died",
+                    pid=worker.pid,
+                    returncode=error.returncode,
+                    last_words=error.last_words,
+                )
             raise
         finally:
             self._give_back(worker)
@@ -148,7 +147,7 @@ class MediaPool:
         if worker not in self._jobs:
             return
         self._jobs[worker] += 1
-        if not worker.alive or self._jobs[worker] >= self._jobs_per_worker:
+        if self._jobs[worker] >= self._jobs_per_worker:
             self._dismiss(worker)
         else:
             loop = asyncio.get_running_loop()

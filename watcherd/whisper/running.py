@@ -57,12 +57,12 @@ class Progress:
 class Running:
     """A child with its model loaded. `stop` it, also when it has died: its socket's folder goes then."""
 
-    def __init__(self, child: Child, folder: str) -> None:
+    def __init__(self, child: Child, den: _Den) -> None:
         self._child = child
-        self._folder = folder
+        self._den = den
         self.http = httpx.AsyncHTTPTransport(
             verify=False,  # a Unix socket: nothing is encrypted, no authority is needed
-            uds=_socket(folder),
+            uds=den.socket,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
 
@@ -94,28 +94,55 @@ class Running:
         """End it and free what it holds."""
         await self._child.stop(grace=STOP_GRACE)
         await self.http.aclose()
+        self._den.remove()
+
+
+class _Den:
+    """A folder that only this user may enter, for one socket.
+
+    `socket` leads there through a descriptor, since a socket's path may have 107 bytes and TMPDIR any.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="watcherd-")  # mode 0700
+        self._fd = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.socket = f"/proc/self/fd/{self._fd}/whisper.sock"
+
+    def listener(self) -> socket.socket:
+        """Bind the socket and listen on it."""
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(self.socket)
+            listener.listen(BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def remove(self) -> None:
+        """Remove the folder and the socket in it."""
+        os.close(self._fd)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 async def start(embedded: Embedded, *, cache: Path) -> Running:
     """Start a child and wait until its model is loaded. Raises FaultError where that cannot be."""
-    folder = None
     try:
-        folder = tempfile.mkdtemp(prefix="watcherd-")  # mode 0700
-        return await _started(embedded, cache, folder)
-    except BaseException as error:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise unusable(
-                "engine_not_started",
-                f"the embedded Whisper could not be started: {error.strerror or error}",
-                "Look at the machine's limits of processes, open files and memory, and at its TMPDIR.",
-            ) from error
-        raise
+        den = _Den()
+        try:
+            return await _started(embedded, cache, den)
+        except BaseException:
+            den.remove()
+            raise
+    except OSError as error:
+        raise unusable(
+            "engine_not_started",
+            f"the embedded Whisper could not be started: {error.strerror or error}",
+            "Look at the machine's limits of processes, open files and memory, and at its TMPDIR.",
+        ) from error
 
 
-async def _started(embedded: Embedded, cache: Path, folder: str) -> Running:
+async def _started(embedded: Embedded, cache: Path, den: _Den) -> Running:
     child = await children.start(
         "watcherd.whisper.server", memory=_memory(embedded), environ=_environ(embedded)
     )
@@ -127,7 +154,7 @@ async def _started(embedded: Embedded, cache: Path, folder: str) -> Running:
     }
     seconds = LOAD_SECONDS if embedded.model == PACKAGED else DOWNLOAD_SECONDS
     try:
-        with _listener(folder) as listener:
+        with den.listener() as listener:
             problem = await child.ask(settings, fds=[listener.fileno()], deadline=seconds)
     except (ChildDiedError, ChildTimeoutError) as error:
         raise unusable(
@@ -142,22 +169,7 @@ async def _started(embedded: Embedded, cache: Path, folder: str) -> Running:
     if problem:
         await child.stop(grace=STOP_GRACE)
         raise unusable(problem["code"], problem["message"], problem["hint"])
-    return Running(child, folder)
-
-
-def _socket(folder: str) -> str:
-    return os.path.join(folder, "whisper.sock")
-
-
-def _listener(folder: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(_socket(folder))
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    return Running(child, den)
 
 
 def _memory(embedded: Embedded) -> int | None:
