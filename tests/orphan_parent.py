@@ -11,9 +11,11 @@ from watcherd import children
 async def _main() -> None:
     child = await children.start("tests.echo_child", memory=None)
     await child.ask({"do": "echo"}, deadline=30)
+    busy = asyncio.create_task(child.ask({"do": "sleep", "seconds": 600}, deadline=600))
+    await asyncio.sleep(0)  # the question is in the socket now
     sys.stdout.write(f"{child.pid}\n")
     sys.stdout.flush()
-    await child.ask({"do": "sleep", "seconds": 600}, deadline=600)
+    await busy
 
 
 if __name__ == "__main__":

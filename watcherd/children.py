@@ -287,7 +287,7 @@ class Channel:
 
 
 def enter() -> Channel:
-    """Become a child: the first call of a module that `start` runs, before its heavy imports.
+    """Become a child: the first call of a module that `start` runs.
 
     Ties this process's life to the parent's, applies the memory cap, takes the channel off the standard
     input, and leaves Ctrl-C, SIGTERM and SIGHUP to the parent: a service manager signals the whole group,

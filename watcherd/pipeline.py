@@ -280,7 +280,6 @@ class Journey:
                     yield Planned(plan, () if transcript is None else transcript.warnings, self._fault)
             match await self._carried_out(plan, await self._contents(plan, transcript)):
                 case files.Delivered():
-                    await self._clear_report(plan)
                     yield Delivered()
                     return
                 case files.NameTaken():
@@ -323,6 +322,8 @@ class Journey:
         if bench.beside is not None:
             taken = await bench.storage.call(files.list_names, bench.beside, b"") - {name}
         else:
+            # A file that was moved back from failed leaves its old report there: it is out of date.
+            await bench.storage.call(files.clear_report, bench.folder.failed, self._job.path)
             taken = await bench.storage.call(files.list_names, self._target(outcome), folder)
         taken |= await bench.journal.planned_names(folder)
         plan = names.plan(path=self._job.path, outcome=outcome, formats=formats, taken=taken)
@@ -354,10 +355,6 @@ class Journey:
             now=plan.at,
         )
         return {sidecar.name: body for sidecar in plan.sidecars}
-
-    async def _clear_report(self, plan: Plan) -> None:
-        if plan.outcome is Outcome.DONE and self._bench.beside is None:
-            await self._bench.storage.call(files.clear_report, self._bench.folder.failed, self._job.path)
 
     def _target(self, outcome: Outcome) -> Path:
         return self._bench.folder.done if outcome is Outcome.DONE else self._bench.folder.failed

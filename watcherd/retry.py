@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from watcherd.faults import Fault, Remedy, Scope
 
-STORAGE_PAUSE = 30.0  # seconds until an inbox's or the machine's trouble is looked at again
+STORAGE_PAUSE = 10.0  # seconds until an inbox's or the machine's trouble is looked at again
 
 
 @dataclass(frozen=True, slots=True)

@@ -368,3 +368,7 @@ def test_a_report_is_not_sought_through_a_link(world: World) -> None:
     (world.target / "sub" / "talk.mp3.error.json").write_bytes(REPORT)
     (world.target / "link").symlink_to("sub")
     assert not clear_report(world.target, b"link/talk.mp3")
+
+
+def test_a_name_too_long_to_have_a_report_beside_it_has_none(world: World) -> None:
+    assert not clear_report(world.target, b"sub/" + b"x" * 251 + b".mp3")

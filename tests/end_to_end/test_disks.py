@@ -75,9 +75,7 @@ def test_a_full_state_folder_stops_everything_and_then_goes_on(
         names = [f"talk {number}.mp3" for number in range(30)]
         for name in names:
             daemon.drop(clip("mp3"), name)
-        wait_until(
-            lambda: daemon.found("journal.failing") or daemon.found("arrivals.postponed"), timeout=60
-        )
+        wait_until(lambda: daemon.found("journal.failing") or daemon.found("arrivals.postponed"), timeout=60)
         ballast.unlink()
         wait_until(lambda: len(daemon.found("job.done")) == 31, timeout=90)
         assert not list(daemon.failed.iterdir())

@@ -161,3 +161,18 @@ def test_once_works_off_what_is_there_and_says_how_it_went(tmp_path: Path, endpo
     daemon.start()
     assert daemon.ended() == 75
     assert (tmp_path / "inbox" / "empty.mp3").exists()
+
+
+def test_a_failed_file_that_is_moved_back_goes_round_again_and_its_report_goes(
+    tmp_path: Path, endpoint: LocalEndpoint
+) -> None:
+    with RunningDaemon(tmp_path, configuration(tmp_path, endpoint=endpoint), key=endpoint.key) as daemon:
+        (daemon.inbox / "talk.mp3").write_text("no sound\n" * 100)
+        daemon.event("job.failed")
+        (daemon.failed / "talk.mp3").rename(daemon.inbox / "talk.mp3")
+        wait_until(lambda: len(daemon.found("job.failed")) == 2, timeout=30)
+        assert sorted(path.name for path in daemon.failed.iterdir()) == ["talk.mp3", "talk.mp3.error.json"]
+        shutil.copyfile(clip("mp3"), daemon.failed / "talk.mp3")
+        (daemon.failed / "talk.mp3").rename(daemon.inbox / "talk.mp3")
+        daemon.event("job.done")
+        assert not list(daemon.failed.iterdir())

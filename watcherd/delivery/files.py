@@ -89,6 +89,8 @@ def clear_report(failed: Path, path: bytes) -> bool:
     """
     folder, _, name = path.rpartition(b"/")
     old = names.report_name(name)
+    if len(old) > names.LONGEST:  # a failed original's name is shortened until its report's fits
+        return False
     try:
         with folders.opened(failed, folder) as fd:
             found = look.content(fd, old, _LARGEST_REPORT)

@@ -34,17 +34,13 @@ class Ground:
         """Why there is no watch, where the system's limits forbid it."""
 
     def open(self) -> None:
-        """Open and lock the folder and watch it; raises OSError and LockedByOtherError."""
+        """Open, lock and watch it; raises OSError and LockedByOtherError, and wants closing then too."""
         with self._lock:
             if self._closed:
                 return
             folder = self._folder
             self._root = roots.take(folder.inbox, done=folder.done, failed=folder.failed)
-            try:
-                self._start_watch()
-            except BaseException:
-                self._let_go()
-                raise
+            self._start_watch()
 
     def is_sound(self) -> bool:
         """Whether the configured path still leads here; raises OSError where it cannot be read at all."""

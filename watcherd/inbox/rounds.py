@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from watcherd.inbox.reconcile import Listing
 
-
 SILENT = 30.0  # seconds for one step that no working storage takes
 
 
@@ -59,7 +58,7 @@ class Rounds:
             self._unread.append((listing.folder, listing.error))
 
     def spend(self, seconds: float) -> None:
-        """Count one step's time, which sets the pace of what follows; storage that was silent did not work."""
+        """Count one step's time, which sets the pace of the scans; storage that was silent did not work."""
         self._seconds += seconds if seconds < SILENT else 0.0
 
     @property

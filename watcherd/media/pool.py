@@ -29,7 +29,7 @@ _STOP_GRACE = 2.0
 _TRIES = 2
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log = structlog.get_logger()
 
 
 def decoding_deadline(size: int) -> float:
@@ -77,8 +77,8 @@ class MediaPool:
         """Write the default audio track of `fd`, a file of `size` bytes, to `out_fd` as 16 kHz mono FLAC.
 
         `out_fd` is a seekable file of the daemon's own, of which as many bytes count as Encoded says.
-        `deadline` in seconds goes by the size unless given. Raises FaultError (scope file: no audio to be had from it; scope machine:
-        no room for the FLAC, no worker to be had), and OSError when `fd` cannot be read.
+        `deadline` in seconds goes by the size unless given. Raises FaultError (scope file: no audio to be
+        had from it; scope machine: no room for the FLAC, no worker), and OSError when `fd` cannot be read.
         """
         if deadline is None:
             deadline = decoding_deadline(size)
@@ -109,11 +109,11 @@ class MediaPool:
         try:
             answer = await worker.ask(message, fds=fds, deadline=deadline)
         except ChildTimeoutError as error:
-            _log.warning("media.worker_timed_out", pid=worker.pid, seconds=deadline, stuck=error.stuck)
+            log.warning("media.worker_timed_out", pid=worker.pid, seconds=deadline, stuck=error.stuck)
             raise _too_slow(error) from error
         except ChildDiedError as error:
             if not self._closing:
-                _log.warning(
+                log.warning(
                     "media.worker_died",
                     pid=worker.pid,
                     returncode=error.returncode,

@@ -86,12 +86,8 @@ class Running:
         answer = await self._child.ask({}, deadline=PROGRESS_SECONDS)
         return Progress(answer["working"], answer["steps"])
 
-    def kill(self) -> None:
-        """End it at once; whatever waits for its answer gets a transport error."""
-        self._child.kill()
-
     async def stop(self) -> None:
-        """End it and free what it holds."""
+        """End it and free what it holds; whatever waits for its answer gets a transport error."""
         await self._child.stop(grace=STOP_GRACE)
         await self.http.aclose()
         self._den.remove()

@@ -126,7 +126,6 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
         keeper = self._keepers.get(running)
         if keeper is not None:
             log.warning("whisper.died", pid=running.pid, last_words=running.last_words)
-            running.kill()
             keeper.cancel()
         self._forget(running)
 
@@ -141,9 +140,10 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
             await self._until_idle(running)
         except (ChildDiedError, ChildTimeoutError) as error:
             log.warning("whisper.died", pid=running.pid, reason=str(error), last_words=running.last_words)
+        self._forget(running)
 
     async def _until_idle(self, running: Running) -> None:
-        """Return when nothing was asked for `idle` seconds, or when the child had to be killed."""
+        """Return when nothing was asked for `idle` seconds, or when the child gets nowhere."""
         loop = asyncio.get_running_loop()
         steps, since = -1, loop.time()
         while True:
@@ -154,12 +154,9 @@ class EmbeddedTransport(httpx.AsyncBaseTransport):
                     steps, since = progress.steps, loop.time()
                 elif loop.time() - since > self._patience:
                     log.warning("whisper.stuck", pid=running.pid, seconds=round(self._patience))
-                    running.kill()
-                    self._forget(running)
                     return
             elif loop.time() - self._quiet_since >= self._embedded.idle:
                 log.info("whisper.stopped", pid=running.pid, idle=self._embedded.idle)
-                self._forget(running)
                 return
 
     def _pause(self) -> float:
