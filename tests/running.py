@@ -180,6 +180,10 @@ class RunningDaemon:
         """The names in the done folder (or one below it), sorted."""
         return sorted(entry.name for entry in self.done.joinpath(*folder).iterdir())
 
+    def heard(self, event: Event) -> None:
+        """Note a log event; called by the listening thread the moment that the line is whole."""
+        self.events.append(event)
+
     def _listening(self) -> bool:
         return self._listener is not None and self._listener.is_alive()
 
@@ -187,9 +191,11 @@ class RunningDaemon:
         assert process.stderr is not None
         for line in process.stderr:
             try:
-                self.events.append(json.loads(line))
+                event = json.loads(line)
             except json.JSONDecodeError:
                 self.noise.append(line.rstrip())
+            else:
+                self.heard(event)
         process.stderr.close()
 
     def _listen_to_the_end(self) -> None:

@@ -19,7 +19,6 @@ ROOMS = (
     "daemon",
     "queue",
     "pipeline",
-    "shipping",
     "inbox",
     "media",
     "endpoint",

@@ -23,8 +23,10 @@ from watcherd.job import (
     Plan,
     Planned,
     Postponed,
+    Recognised,
     Refused,
     Replied,
+    Reused,
     Sending,
     Started,
     State,
@@ -42,6 +44,8 @@ EVENTS: tuple[Event, ...] = (
     Started(),
     Sending(),
     Replied(b"{}", "verbose_json"),
+    Reused(b"{}", "verbose_json"),
+    Recognised("1-a", "b", "c"),
     Refused(FAULT),
     Planned(DONE),
     Planned(LOST, fault=FAULT),
@@ -56,8 +60,18 @@ EVENTS: tuple[Event, ...] = (
 # Which events may happen in which state; everything else must raise.
 LEGAL: dict[State, set[type]] = {
     State.QUEUED: {Started, Withdrawn},
-    State.PREPARING: {Sending, Refused, Planned, Postponed, Interrupted, Withdrawn},
-    State.TRANSLATING: {Sending, Replied, Refused, Planned, Postponed, Interrupted, Withdrawn},
+    State.PREPARING: {Sending, Reused, Recognised, Refused, Planned, Postponed, Interrupted, Withdrawn},
+    State.TRANSLATING: {
+        Sending,
+        Replied,
+        Reused,
+        Recognised,
+        Refused,
+        Planned,
+        Postponed,
+        Interrupted,
+        Withdrawn,
+    },
     State.DELIVERING: {Planned, Delivered, Postponed, Interrupted, Withdrawn},
     State.WAITING: {Due, Withdrawn},
     State.DONE: set(),
@@ -138,6 +152,12 @@ def test_only_a_charged_wait_counts_against_the_file() -> None:
     assert step(sent, Postponed(WaitReason.ENDPOINT_PAUSED, 1.0, FAULT)).attempts == 0
     assert step(sent, Interrupted(charged=True)).attempts == 1
     assert step(sent, Interrupted(charged=False)).attempts == 0
+
+
+def test_a_death_of_the_daemon_counts_and_an_orderly_stop_does_not() -> None:
+    sent = step(step(job(), Started()), Sending())
+    assert step(sent, Interrupted(charged=True)).crashes == 1
+    assert step(sent, Interrupted(charged=False)).crashes == 0
 
 
 def test_a_wait_during_delivery_keeps_why_the_file_failed() -> None:

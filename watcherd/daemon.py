@@ -24,7 +24,7 @@ from watcherd.inbox.touch import ignore_lease_signal
 from watcherd.job import State
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
-from watcherd.pipeline import Bench
+from watcherd.pipeline.bench import Bench
 from watcherd.queue import Listener, Queue
 from watcherd.state import StateFolder
 from watcherd.systemd import notify
@@ -108,8 +108,8 @@ class Daemon:
                     watching = [tasks.create_task(intake.run()) for intake in self._intakes]
                     tasks.create_task(queue.run())
                     watching += [tasks.create_task(_look_at_targets(bench)) for bench in self._benches]
-                    log.info("daemon.started", inboxes=len(watching), state=str(self._state.path))
-                    notify("READY=1", f"STATUS=watching {len(watching)} inboxes")
+                    log.info("daemon.started", inboxes=len(self._intakes), state=str(self._state.path))
+                    notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
                     self.started.set()
                     yield queue
                     notify("STOPPING=1")

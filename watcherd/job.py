@@ -85,7 +85,8 @@ class Plan:
 class Job:
     """One settled file. `path` is relative to the inbox; times are seconds since the epoch, UTC.
 
-    `attempts` counts the requests charged to the file; `until` is when a waiting job is due.
+    `attempts` counts the rounds of requests charged to the file, `crashes` how often a daemon died with the
+    file in hand; `until` is when a waiting job is due.
     """
 
     id: int
@@ -95,6 +96,7 @@ class Job:
     settled_at: float
     state: State = State.QUEUED
     attempts: int = 0
+    crashes: int = 0
     reason: WaitReason | None = None
     until: float | None = None
     plan: Plan | None = None
@@ -118,6 +120,26 @@ class Replied:
 
     body: bytes
     format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """The endpoint answered for the same content under the same request settings before."""
+
+    body: bytes
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What the file holds is known.
+
+    `quick` and `sha256` name its content, `request` the settings that it was asked for with.
+    """
+
+    quick: str
+    sha256: str
+    request: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +193,18 @@ class Withdrawn:
 
 
 Event = (
-    Started | Sending | Replied | Refused | Planned | Delivered | Postponed | Due | Interrupted | Withdrawn
+    Started
+    | Sending
+    | Replied
+    | Reused
+    | Recognised
+    | Refused
+    | Planned
+    | Delivered
+    | Postponed
+    | Due
+    | Interrupted
+    | Withdrawn
 )
 
 
@@ -182,7 +215,7 @@ class IllegalMoveError(Exception):
         super().__init__(f"job {job.id} is {job.state}: {type(event).__name__} cannot happen")
 
 
-def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911 - one total table, a line a move
+def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one total table, a line a move
     """The only way a job changes: total over states and events, raising IllegalMoveError."""
     state = job.state
     match event:
@@ -191,6 +224,8 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911 - one total tabl
         case Sending() if state in {State.PREPARING, State.TRANSLATING}:
             return replace(job, state=State.TRANSLATING, attempts=job.attempts + 1)
         case Replied() if state is State.TRANSLATING:
+            return job
+        case Reused() | Recognised() if state in {State.PREPARING, State.TRANSLATING}:
             return job
         case Refused() if state in {State.PREPARING, State.TRANSLATING}:
             return replace(job, fault=event.fault)
@@ -214,13 +249,16 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911 - one total tabl
         case Due() if state is State.WAITING:
             return _resumed(replace(job, reason=None, until=None))
         case Interrupted() if state in ACTIVE:
-            return _resumed(job if event.charged else replace(job, attempts=_uncharged(job)))
+            charged = replace(job, crashes=job.crashes + 1)
+            return _resumed(charged if event.charged else replace(job, attempts=_uncharged(job)))
         case Withdrawn() if state not in FINAL:
             return replace(job, state=State.SKIPPED, reason=None, until=None)
         case (
             Started()
             | Sending()
             | Replied()
+            | Reused()
+            | Recognised()
             | Refused()
             | Planned()
             | Delivered()

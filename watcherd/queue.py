@@ -29,8 +29,10 @@ from watcherd.job import (
     Job,
     Planned,
     Postponed,
+    Recognised,
     Refused,
     Replied,
+    Reused,
     Sending,
     Started,
     State,
@@ -39,7 +41,8 @@ from watcherd.job import (
     step,
 )
 from watcherd.journal.store import Journal, StaleMoveError
-from watcherd.pipeline import Bench, Journey
+from watcherd.pipeline.bench import Bench
+from watcherd.pipeline.journey import Journey
 
 log = structlog.get_logger()
 
@@ -288,7 +291,7 @@ def _crash_fault() -> Fault:
     )
 
 
-def _tell(job: Job, event: Event) -> None:
+def _tell(job: Job, event: Event) -> None:  # noqa: C901 - a line for each event
     """One log line for each step that a person would want to see."""
     line = log.bind(job=job.id, inbox=job.inbox, file=job.path)
     match event:
@@ -298,6 +301,10 @@ def _tell(job: Job, event: Event) -> None:
             line.info("part.sent", attempt=job.attempts)
         case Replied():
             line.info("part.translated", bytes=len(event.body), format=event.format)
+        case Reused():
+            line.info("part.reused", bytes=len(event.body), format=event.format)
+        case Recognised():
+            line.debug("job.recognised", sha256=event.sha256)
         case Refused():
             line.warning("reply.refused", fault=event.fault.code, message=event.fault.message)
         case Planned():

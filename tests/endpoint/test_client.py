@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import socket
+import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -73,6 +75,12 @@ async def the_fault(client: Client, upload: Upload | None = None) -> Fault:
     with pytest.raises(FaultError) as raised:
         await client.translate(upload or an_upload(), ASK)
     return raised.value.fault
+
+
+def our_connections(endpoint: LocalEndpoint) -> list[str]:
+    """The states of this process's connections to the endpoint."""
+    found = psutil.Process().net_connections(kind="tcp")
+    return [one.status for one in found if one.raddr and one.raddr.port == endpoint.port]
 
 
 @pytest.fixture
@@ -180,7 +188,8 @@ async def test_the_configured_proxy_is_used(endpoint: LocalEndpoint) -> None:
     assert not endpoint.requests
 
 
-async def test_https_goes_through_a_proxys_tunnel(tls_endpoint: LocalEndpoint) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_https_goes_through_a_proxys_tunnel(tls_endpoint: LocalEndpoint, scheme: str) -> None:
     asked: list[bytes] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -198,8 +207,10 @@ async def test_https_goes_through_a_proxys_tunnel(tls_endpoint: LocalEndpoint) -
         done.set()
 
     done = asyncio.Event()
-    server = await asyncio.start_server(tunnel, "127.0.0.1", 0)
-    proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(CERTIFICATE)
+    server = await asyncio.start_server(tunnel, "127.0.0.1", 0, ssl=context if scheme == "https" else None)
+    proxy = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         async with a_client(tls_endpoint, proxy=proxy) as client:
             await client.translate(a_large_upload(3), ASK)
@@ -239,7 +250,7 @@ async def test_the_file_is_opened_anew_for_every_request(endpoint: LocalEndpoint
     assert {request.sha256 for request in endpoint.requests} == {hashlib.sha256(content).hexdigest()}
 
 
-@pytest.mark.parametrize("real", [999, 1001])
+@pytest.mark.parametrize("real", [999, 1001, 3000])
 async def test_a_file_that_changed_its_length_is_not_sent_whole(endpoint: LocalEndpoint, real: int) -> None:
     upload = replace(an_upload(flac(real)), size=1000)
     async with a_client(endpoint) as client:
@@ -330,12 +341,22 @@ async def test_a_redirect_is_reported_and_not_followed(endpoint: LocalEndpoint) 
     assert len(endpoint.requests) == 1
 
 
-async def test_of_a_long_complaint_only_the_beginning_is_read(endpoint: LocalEndpoint) -> None:
-    endpoint.script(Respond(status=502, body=b"bad gateway " + bytes(8 * MIB)))
-    async with a_client(endpoint) as client:
-        fault = await the_fault(client)
-    assert fault.status == 502
-    await eventually(lambda: endpoint.connections == 0)
+async def test_of_a_long_complaint_only_the_beginning_is_read(
+    endpoint: LocalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcherd.endpoint.client._COMPLAINT_SECONDS", 100.0)
+    endpoint.script(Respond(status=502, body=bytes(8 * MIB), after=10, cut=100 * 1024, stall=True))
+    async with a_client(endpoint) as client, asyncio.timeout(20):
+        assert (await the_fault(client)).status == 502
+
+
+async def test_a_complaint_without_end_is_not_waited_for(
+    endpoint: LocalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watcherd.endpoint.client._COMPLAINT_SECONDS", 0.2)
+    endpoint.script(Respond(status=502, body=bytes(1000), after=10, cut=100, stall=True))
+    async with a_client(endpoint) as client, asyncio.timeout(20):
+        assert (await the_fault(client)).status == 502
 
 
 async def test_a_complaint_that_is_cut_short_still_has_its_status(endpoint: LocalEndpoint) -> None:
@@ -363,6 +384,25 @@ async def test_an_early_answer_is_heard_through_tls(tls_endpoint: LocalEndpoint)
     async with a_client(tls_endpoint) as client:
         faults = [await the_fault(client, a_large_upload(40)) for _ in range(5)]
     assert {(fault.code, fault.status) for fault in faults} == {("too_large", 413)}
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_an_early_answer_ends_the_upload(*, tls: bool) -> None:
+    sent = 0
+
+    async def blocks() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for sent in range(1, 501):  # noqa: B007 - read after the loop was left
+            yield flac(MIB)
+            await eventually(lambda: endpoint.requests)
+            await asyncio.sleep(0.01)
+
+    upload = Upload(name="audio.flac", content_type="audio/flac", size=500 * MIB, blocks=blocks)
+    with LocalEndpoint(tls=tls) as endpoint:
+        endpoint.script(Respond(status=413, after=128 * 1024, linger=True))
+        async with a_client(endpoint) as client:
+            assert (await the_fault(client, upload)).status == 413
+    assert sent < 500
 
 
 async def test_an_early_answer_is_heard_though_the_server_reads_no_further(
@@ -435,6 +475,14 @@ async def test_a_certificate_that_ca_file_vouches_for(tls_endpoint: LocalEndpoin
         await client.translate(a_large_upload(4), ASK)
         await client.translate(an_upload(), ASK)
     assert [request.connection for request in tls_endpoint.requests] == [1, 1]
+
+
+async def test_through_tls_too_an_answer_of_no_stated_length_ends_with_the_connection(
+    tls_endpoint: LocalEndpoint,
+) -> None:
+    tls_endpoint.script(Raw(data=b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nWEBVTT"))
+    async with a_client(tls_endpoint) as client:
+        assert (await client.translate(an_upload(), ASK)).body == b"WEBVTT"
 
 
 async def test_a_ca_file_without_certificates(tls_endpoint: LocalEndpoint, tmp_path: Path) -> None:
@@ -549,6 +597,33 @@ async def test_a_connection_that_was_idle_too_long_is_not_used_again(
         await client.translate(an_upload(), ASK)
         await client.translate(an_upload(), ASK)
     assert [request.connection for request in endpoint.requests] == [1, 2]
+
+
+async def test_a_connection_that_the_server_closed_while_idle_is_not_tried(endpoint: LocalEndpoint) -> None:
+    opened = 0
+
+    async def blocks() -> AsyncIterator[bytes]:
+        nonlocal opened
+        opened += 1
+        yield flac(1000)
+
+    upload = Upload(name="audio.flac", content_type="audio/flac", size=1000, blocks=blocks)
+    endpoint.script(Raw(data=b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nWEBVTT"))
+    async with a_client(endpoint) as client:
+        await client.translate(upload, ASK)
+        await eventually(lambda: "ESTABLISHED" not in our_connections(endpoint))
+        await client.translate(upload, ASK)
+    assert opened == 2
+    assert [request.connection for request in endpoint.requests] == [1, 2]
+
+
+async def test_a_connection_is_probed_while_the_server_is_silent(endpoint: LocalEndpoint) -> None:
+    keep_alive_timer = "02"
+    async with a_client(endpoint) as client:
+        await client.translate(an_upload(), ASK)
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()]
+    ours = [row for row in rows if row[2] == f"0100007F:{endpoint.port:04X}" and row[3] == "01"]
+    assert [row[5].split(":")[0] for row in ours] == [keep_alive_timer]
 
 
 async def test_a_client_goes_on_after_every_kind_of_failure(endpoint: LocalEndpoint) -> None:

@@ -98,6 +98,17 @@ async def test_an_inbox_that_is_replaced_between_two_ticks_is_noticed(
     assert logged.times("inbox.replaced") == 1
 
 
+async def test_arrivals_of_a_replaced_inbox_are_forgotten(
+    inbox: Path, desk: FakeDesk, tmp_path: Path
+) -> None:
+    async with at_work(folder_at(inbox, settle=3600), desk) as running:
+        write(inbox / "a.mp3")
+        await eventually(lambda: notes(running).keys() == {b"a.mp3"})
+        inbox.rename(tmp_path / "old")
+        write(inbox / "b.mp3")
+        await eventually(lambda: notes(running).keys() == {b"b.mp3"})
+
+
 async def test_a_missing_inbox_withdraws_no_job(inbox: Path, desk: FakeDesk, tmp_path: Path) -> None:
     async with at_work(folder_at(inbox), desk) as running:
         write(inbox / "a.mp3")
@@ -200,6 +211,20 @@ async def test_an_inbox_that_cannot_be_listed_or_entered_is_unreadable_and_stays
         inbox.chmod(0o755)
         await eventually(lambda: desk.admitted == [b"a.mp3"])
     assert logged.times("inbox.unreadable") == 1
+
+
+async def test_another_trouble_is_said_at_once(
+    open_place: Path, nobody: Storage, desk: FakeDesk, logged: Logged
+) -> None:
+    inbox = open_place / "inbox"
+    async with at_work(folder_at(inbox), desk, storage=nobody, wait=False) as running:
+        await eventually(lambda: condition(running) is Condition.MISSING)
+        inbox.mkdir(mode=0)
+        give(inbox)
+        await eventually(lambda: condition(running) is Condition.UNREADABLE)
+        inbox.rmdir()
+        await eventually(lambda: condition(running) is Condition.MISSING)
+    assert [logged.times("inbox.missing"), logged.times("inbox.unreadable")] == [2, 1]
 
 
 async def test_a_folder_that_cannot_be_read_is_shown_and_its_jobs_stay(

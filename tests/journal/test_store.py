@@ -21,8 +21,10 @@ from watcherd.job import (
     Plan,
     Planned,
     Postponed,
+    Recognised,
     Refused,
     Replied,
+    Reused,
     Sending,
     Sidecar,
     Started,
@@ -104,6 +106,29 @@ async def test_a_reply_is_kept_until_it_is_refused(journal: Journal) -> None:
     assert await journal.reply(job.id) is None
     attempts = await journal.attempts(job.id)
     assert [attempt.fault for attempt in attempts] == [FAULT]
+
+
+async def test_a_reply_is_found_by_content_and_request_whatever_the_job(journal: Journal) -> None:
+    first = await moved(journal, await added(journal, b"1"), Started(), Sending(), Replied(b"old", "srt"))
+    assert not await journal.knows_content("3-q")
+    await moved(journal, first, Recognised("3-q", "sha", "settings"))
+    assert await journal.knows_content("3-q")
+    assert not await journal.knows_content("4-q")
+    assert await journal.reply_to("sha", "settings") == StoredReply(b"old", "srt")
+    assert await journal.reply_to("sha", "other settings") is None
+    assert await journal.reply_to("other", "settings") is None
+    second = await moved(journal, await added(journal, b"2"), Started(), Reused(b"old", "srt"))
+    assert await journal.reply(second.id) == StoredReply(b"old", "srt")
+
+
+async def test_a_withdrawn_jobs_reply_is_kept_only_if_its_content_is_known(journal: Journal) -> None:
+    first = await moved(journal, await added(journal, b"1"), Started(), Sending(), Replied(b"a", "srt"))
+    second = await moved(journal, await added(journal, b"2"), Started(), Sending(), Replied(b"b", "srt"))
+    second = await moved(journal, second, Recognised("3-q", "sha", "settings"))
+    for job in (first, second):
+        await moved(journal, job, Withdrawn("changed"))
+    assert await journal.reply(first.id) is None
+    assert await journal.reply_to("sha", "settings") == StoredReply(b"b", "srt")
 
 
 async def test_a_reply_outlives_the_daemon(tmp_path: Path) -> None:

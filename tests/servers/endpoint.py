@@ -205,7 +205,9 @@ class LocalEndpoint:
     async def _connection(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        writer.transport.set_write_buffer_limits(0)
+        writer.transport.set_write_buffer_limits(
+            1
+        )  # drain() then means sent; with 0, TLS never drains (3.11)
         try:
             while True:
                 await self._exchange(number, reader, writer)

@@ -132,9 +132,10 @@ async def test_a_death_in_mid_request_is_a_transport_error_and_the_next_request_
         assert transport.pid != killed
 
 
-async def test_the_child_dies_with_the_daemon(cache: Path) -> None:
+async def test_the_child_dies_with_the_daemon(cache: Path, sockets: Path) -> None:
     command = [sys.executable, "-m", "tests.whisper.parent", str(cache)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:  # noqa: ASYNC220 - it returns at once
+    environ = os.environ | {"TMPDIR": str(sockets)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ) as parent:  # noqa: ASYNC220 - it returns at once
         assert parent.stdout is not None
         while not (line := await asyncio.to_thread(parent.stdout.readline)).startswith(b"child "):
             assert line, "the parent failed"

@@ -31,7 +31,7 @@ from watcherd.job import Delivered, Event, Job, Outcome, Postponed, Started, Wit
 from watcherd.journal.store import Journal
 from watcherd.logs import escaped
 from watcherd.media.pool import MediaPool
-from watcherd.pipeline import Bench
+from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue
 from watcherd.state import LockedError, StateFolder
 

@@ -53,6 +53,7 @@ class Gate:
     ) -> None:
         self.endpoint = endpoint
         self.pause: Pause | None = None
+        self.answered_at: float | None = None  # UTC seconds
         self._wake = wake
         self._new_client = client
         self._clock = clock
@@ -80,6 +81,7 @@ class Gate:
     def answered(self) -> None:
         """The endpoint answered a request: whatever pause there was is over."""
         self._pauses = 0
+        self.answered_at = self._clock.now()
         if self.pause is not None:
             log.info(
                 "endpoint.resumed",

@@ -27,6 +27,7 @@ def job_from(row: Row) -> Job:
         settled_at=row["settled_at"],
         state=State(row["state"]),
         attempts=row["attempts"],
+        crashes=row["crashes"],
         reason=None if row["reason"] is None else WaitReason(row["reason"]),
         until=row["until"],
         plan=None if row["plan"] is None else _plan_from(row["plan"]),

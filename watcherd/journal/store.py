@@ -25,8 +25,10 @@ from watcherd.job import (
     Job,
     Planned,
     Postponed,
+    Recognised,
     Refused,
     Replied,
+    Reused,
     Sending,
     State,
     Withdrawn,
@@ -154,6 +156,20 @@ class Journal:
         rows = await self._call(self._select, "SELECT body, format FROM replies WHERE job_id = ?", job_id)
         return StoredReply(rows[0]["body"], rows[0]["format"]) if rows else None
 
+    async def knows_content(self, quick: str) -> bool:
+        """Whether a file of the same size, beginning and end was answered before."""
+        query = "SELECT 1 FROM jobs JOIN replies ON job_id = id WHERE quick = ? LIMIT 1"
+        return bool(await self._call(self._select, query, quick))
+
+    async def reply_to(self, sha256: str, request: str) -> StoredReply | None:
+        """The newest reply for the same content under the same request settings, of whatever job."""
+        query = (
+            "SELECT body, format FROM jobs JOIN replies ON job_id = id"
+            " WHERE sha256 = ? AND request = ? ORDER BY received_at DESC LIMIT 1"
+        )
+        rows = await self._call(self._select, query, sha256, request)
+        return StoredReply(rows[0]["body"], rows[0]["format"]) if rows else None
+
     async def attempts(self, job_id: int) -> list[Attempt]:
         """The rounds of requests made for a job, oldest first."""
         query = "SELECT sent_at, fault FROM attempts WHERE job_id = ? ORDER BY rowid"
@@ -205,11 +221,12 @@ class Journal:
         now = self._clock.now()
         with _transaction(self._connection):
             moved = self._connection.execute(
-                "UPDATE jobs SET state = ?, attempts = ?, reason = ?, until = ?, plan = ?, fault = ?,"
-                " warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
+                "UPDATE jobs SET state = ?, attempts = ?, crashes = ?, reason = ?, until = ?, plan = ?,"
+                " fault = ?, warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
                 (
                     after.state,
                     after.attempts,
+                    after.crashes,
                     after.reason,
                     after.until,
                     None if after.plan is None else plan_text(after.plan),
@@ -229,15 +246,21 @@ class Journal:
         match event:
             case Sending():
                 execute("INSERT INTO attempts (job_id, sent_at) VALUES (?, ?)", (job.id, now))
-            case Replied():
+            case Recognised():
+                execute(
+                    "UPDATE jobs SET quick = ?, sha256 = ?, request = ? WHERE id = ?",
+                    (event.quick, event.sha256, event.request, job.id),
+                )
+            case Replied() | Reused():
                 execute(
                     "INSERT OR REPLACE INTO replies (job_id, format, body, received_at) VALUES (?, ?, ?, ?)",
                     (job.id, event.format, event.body, now),
                 )
             case Refused():
                 execute("DELETE FROM replies WHERE job_id = ?", (job.id,))
-            case Withdrawn():
-                execute("DELETE FROM replies WHERE job_id = ?", (job.id,))
+            case Withdrawn():  # an answer for known content serves when that content comes again
+                unknown = "(SELECT id FROM jobs WHERE id = ? AND sha256 IS NULL)"
+                execute(f"DELETE FROM replies WHERE job_id = {unknown}", (job.id,))  # noqa: S608 - a constant
             case _:
                 pass
         if isinstance(event, Refused | Postponed | Planned) and event.fault is not None:

@@ -11,11 +11,15 @@ CREATE TABLE jobs (
     ctime_ns    INTEGER NOT NULL,
     state       TEXT    NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 0,
+    crashes     INTEGER NOT NULL DEFAULT 0,
     reason      TEXT,
     until       REAL,
     plan        TEXT,
     fault       TEXT,
     warnings    TEXT    NOT NULL DEFAULT '[]',
+    quick       TEXT,
+    sha256      TEXT,
+    request     TEXT,
     settled_at  REAL    NOT NULL,
     changed_at  REAL    NOT NULL
 ) STRICT;
@@ -26,6 +30,8 @@ CREATE INDEX jobs_open_folder ON jobs (inbox, folder)
     WHERE state NOT IN ('done', 'failed', 'skipped');
 CREATE INDEX jobs_next ON jobs (inbox, state, settled_at, id);
 CREATE INDEX jobs_until ON jobs (until) WHERE state = 'waiting';
+CREATE INDEX jobs_quick ON jobs (quick) WHERE quick IS NOT NULL;
+CREATE INDEX jobs_content ON jobs (sha256, request) WHERE sha256 IS NOT NULL;
 CREATE INDEX jobs_recent ON jobs (state, changed_at);
 
 -- One row a round of requests, written before the first byte leaves.

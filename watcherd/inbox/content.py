@@ -1,0 +1,27 @@
+"""What a file holds, by name: an open descriptor in, keys of its content out. Rim; blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+
+ENDS = 1 << 20  # bytes of beginning and end that the quick key covers
+BLOCK = 1 << 20
+
+
+def quick_key(fd: int, size: int) -> str:
+    """Size, and SHA-256 of the first and the last MiB: cheap, and nearly always different where files are."""
+    ends = hashlib.sha256(os.pread(fd, ENDS, 0))
+    ends.update(os.pread(fd, ENDS, max(0, size - ENDS)))
+    return f"{size}-{ends.hexdigest()}"
+
+
+def sha256_of(fd: int, stop: threading.Event) -> str:
+    """SHA-256 of the whole file, in constant memory; of less when it is stopped."""
+    whole = hashlib.sha256()
+    offset = 0
+    while not stop.is_set() and (block := os.pread(fd, BLOCK, offset)):
+        whole.update(block)
+        offset += len(block)
+    return whole.hexdigest()

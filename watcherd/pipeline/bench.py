@@ -1,0 +1,44 @@
+"""The bench: what the journeys of one inbox work with. Plain references to other rooms."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from watcherd.clock import Clock
+from watcherd.config.model import Endpoint, Folder
+from watcherd.endpoint.gate import Gate
+from watcherd.inbox.storage import Storage
+from watcherd.journal.store import Journal
+from watcherd.media.pool import MediaPool
+from watcherd.retry import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What the journeys of one inbox work with; `work` is our own folder for encoded audio.
+
+    With `beside` the original stays where it is and its sidecars go into that folder.
+    """
+
+    folder: Folder
+    gate: Gate
+    storage: Storage
+    media: MediaPool
+    journal: Journal
+    clock: Clock
+    work: Path
+    planning: asyncio.Lock
+    beside: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint of the inbox."""
+        return self.gate.endpoint
+
+    @property
+    def model(self) -> str:
+        """The model that the inbox asks for."""
+        return self.folder.model or self.endpoint.model
