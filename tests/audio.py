@@ -57,7 +57,8 @@ _ENCODING = {
 
 def clip(container: str) -> Path:
     """The bundled clip of German speech in one of CONTAINERS, as `clip.CONTAINER`."""
-    return made(f"clip.{container}", "-i", str(_DEMO), *_ENCODING[container])
+    title = ("-metadata", f"title={container}")  # so that no two are equal
+    return made(f"clip.{container}", "-i", str(_DEMO), *title, *_ENCODING[container])
 
 
 @functools.cache

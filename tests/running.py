@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +98,7 @@ class RunningDaemon:
             folder.mkdir(exist_ok=True)
         self.start()
         self.event("daemon.started")
+        self.event("inbox.watching")
         return self
 
     def __exit__(
@@ -146,11 +146,11 @@ class RunningDaemon:
         self._listen_to_the_end()
         return code
 
-    def drop(self, clip: Path, name: str | bytes) -> Path:
-        """Copy a file into the inbox under a relative name."""
+    def drop(self, clip: Path, name: str | bytes, *, padding: int = 0) -> Path:
+        """Copy a file into the inbox under a relative name; bytes of padding make its content another."""
         target = self.inbox / os.fsdecode(name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(clip, target)
+        target.write_bytes(clip.read_bytes() + bytes(padding))
         return target
 
     def found(self, event: str, **fields: object) -> list[Event]:

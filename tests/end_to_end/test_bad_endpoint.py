@@ -127,8 +127,8 @@ def test_a_server_without_verbose_json_is_asked_for_srt_and_not_again_for_the_fi
         )
     )
     with RunningDaemon(tmp_path, configuration(tmp_path, endpoint=endpoint), key=endpoint.key) as daemon:
-        for name in ("one.mp3", "two.mp3"):
-            daemon.drop(clip("mp3"), name)
+        for number, name in enumerate(("one.mp3", "two.mp3")):
+            daemon.drop(clip("mp3"), name, padding=number)
             daemon.event("job.done", file=name)
     formats = [request.fields["response_format"] for request in endpoint.requests]
     assert formats == ["verbose_json", "srt", "srt"]

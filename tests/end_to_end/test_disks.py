@@ -73,8 +73,8 @@ def test_a_full_state_folder_stops_everything_and_then_goes_on(
         daemon.event("job.done", file="first.mp3")
         ballast = fill(state)
         names = [f"talk {number}.mp3" for number in range(30)]
-        for name in names:
-            daemon.drop(clip("mp3"), name)
+        for number, name in enumerate(names, start=1):
+            daemon.drop(clip("mp3"), name, padding=number)
         wait_until(lambda: daemon.found("journal.failing") or daemon.found("arrivals.postponed"), timeout=60)
         ballast.unlink()
         wait_until(lambda: len(daemon.found("job.done")) == 31, timeout=90)

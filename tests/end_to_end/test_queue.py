@@ -31,9 +31,9 @@ def test_inboxes_take_turns_however_many_files_one_of_them_has(
     (tmp_path / "second").mkdir()
     with RunningDaemon(tmp_path, content, key=endpoint.key) as daemon:
         for number in range(8):
-            daemon.drop(clip("mp3"), f"many {number}.mp3")
+            daemon.drop(clip("mp3"), f"many {number}.mp3", padding=number)
         wait_until(lambda: len(daemon.found("job.settled")) == 8, timeout=30)
-        (tmp_path / "second" / "few.mp3").write_bytes(clip("mp3").read_bytes())
+        (tmp_path / "second" / "few.flac").write_bytes(clip("flac").read_bytes())
         daemon.event("job.settled", inbox="second")
         wait_until(lambda: endpoint.held, timeout=30)
         endpoint.always(Respond())
@@ -50,7 +50,7 @@ def test_no_more_requests_than_the_endpoints_concurrency_and_the_rest_are_rows(
     content = configuration(tmp_path, endpoint=endpoint, endpoint_keys={"concurrency": 2})
     with RunningDaemon(tmp_path, content, key=endpoint.key) as daemon:
         for number in range(10):
-            daemon.drop(clip("mp3"), f"talk {number}.mp3")
+            daemon.drop(clip("mp3"), f"talk {number}.mp3", padding=number)
         wait_until(lambda: len(daemon.found("job.settled")) == 10, timeout=30)
         wait_until(lambda: endpoint.held == 2, timeout=30)
         wait_until(lambda: states(daemon).get("queued") == 6, timeout=10)

@@ -112,7 +112,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
         await stream.aclose()
         raw.setblocking(False)
         self._tally.connections += 1
-        return _Stream(_Tcp(raw), self._tally)
+        tcp = _Tcp(raw)
+        return _Stream(tcp, tcp, self._tally)
 
 
 class _Layer(Protocol):
@@ -139,6 +140,11 @@ class _Tcp:
     async def receive(self) -> bytes:
         return await asyncio.get_running_loop().sock_recv(self.raw, _READ)
 
+    def is_readable(self) -> bool:
+        poll = select.poll()
+        poll.register(self.raw, select.POLLIN)
+        return bool(poll.poll(0))
+
     def receive_now(self) -> bytes | None:
         try:
             return self.raw.recv(_READ)
@@ -152,12 +158,12 @@ class _Tls:
     def __init__(self, lower: _Layer, context: ssl.SSLContext, host: str | None) -> None:
         self._lower = lower
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     async def shake_hands(self) -> None:
         while True:
             try:
-                self.object.do_handshake()
+                self._object.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush()
                 self._feed(await self._lower.receive())
@@ -168,7 +174,7 @@ class _Tls:
     async def send(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[self.object.write(view) :]
+            view = view[self._object.write(view) :]
         await self._flush()
 
     async def receive(self) -> bytes:
@@ -186,7 +192,7 @@ class _Tls:
 
     def _decrypted(self) -> bytes | None:
         try:
-            return self.object.read(_READ)
+            return self._object.read(_READ)
         except ssl.SSLWantReadError:
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -206,10 +212,9 @@ class _Tls:
 class _Stream(httpcore.AsyncNetworkStream):
     """A connection that listens between the pieces it writes; `_ahead` is what came early."""
 
-    def __init__(self, tcp: _Tcp, tally: Tally, tls: _Tls | None = None) -> None:
+    def __init__(self, tcp: _Tcp, layer: _Layer, tally: Tally) -> None:
         self._tcp = tcp
-        self._tls = tls
-        self._layer: _Layer = tls or tcp
+        self._layer = layer
         self._tally = tally
         self._ahead = b""
 
@@ -247,15 +252,11 @@ class _Stream(httpcore.AsyncNetworkStream):
         except BaseException:
             await self.aclose()
             raise
-        return _Stream(self._tcp, self._tally, tls)
+        return _Stream(self._tcp, tls, self._tally)
 
     def get_extra_info(self, info: str) -> object:
-        match info:
-            case "ssl_object":
-                return self._tls and self._tls.object
-            case "is_readable":  # asked of an idle connection: has the server closed it?
-                return bool(select.select([self._tcp.raw], [], [], 0)[0])
-        return None
+        """Tell httpcore of an idle connection whether the server has spoken: it closes it, or sends a 408."""
+        return self._tcp.is_readable() if info == "is_readable" else None
 
     def _came(self, data: bytes) -> None:
         self._tally.received += len(data)
