@@ -264,7 +264,10 @@ async def test_an_unreadable_file_is_held_reported_once_and_taken_when_it_can_be
         )
         assert running.idle
         assert running.held
-        await never(lambda: desk.admitted, for_=0.5)
+        await never(lambda: desk.admitted, for_=1)
+        assert running._troubles[Note.UNREADABLE].count == 2, (
+            "each file counts once, however often it is seen"
+        )
         (inbox / "a.mp3").chmod(0o644)
         await eventually(lambda: desk.admitted == [b"a.mp3"])
         assert notes(running) == {b"b.mp3": Note.UNREADABLE}

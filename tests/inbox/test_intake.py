@@ -239,6 +239,25 @@ async def test_awkward_names_are_only_names(name: bytes, inbox: Path, desk: Fake
         await eventually(lambda: desk.admitted == [name])
 
 
+async def test_the_scan_sees_that_a_partial_file_went(inbox: Path, desk: FakeDesk) -> None:
+    write(inbox / "a.mp3")
+    write(inbox / "a.mp3.part")
+    async with at_work(folder_at(inbox, settle=3600), desk) as running:
+        await eventually(lambda: notes(running) == {b"a.mp3": settle.Note.HELD})
+        (inbox / "a.mp3.part").unlink()
+        running.rescan()
+        await eventually(lambda: notes(running) == {b"a.mp3": settle.Note.SETTLING})
+
+
+async def test_an_empty_file_is_not_reported_before_its_time(
+    inbox: Path, desk: FakeDesk, logged: Logged
+) -> None:
+    async with at_work(folder_at(inbox, settle=0.1), desk) as running:
+        (inbox / "a.mp3").touch()
+        await eventually(lambda: notes(running).get(b"a.mp3") == settle.Note.EMPTY)
+        await never(lambda: logged.times("arrival.empty"), for_=0.5)
+
+
 async def test_an_empty_file_stays_and_is_reported_once(
     inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
@@ -295,6 +314,21 @@ async def test_a_file_with_an_open_job_is_not_admitted_again(inbox: Path, desk: 
         await eventually(lambda: running.idle)
     assert desk.admitted == [b"b.mp3"]
     assert desk.withdrawn == []
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.TRANSLATING, State.DELIVERING])
+async def test_an_event_that_changes_nothing_disturbs_no_job(
+    state: State, inbox: Path, desk: FakeDesk
+) -> None:
+    write(inbox / "a.mp3")
+    desk.put(b"a.mp3", identity_of((inbox / "a.mp3").stat()), state)
+    async with at_work(folder_at(inbox), desk) as running:
+        desk.asked.clear()
+        with (inbox / "a.mp3").open("ab"):
+            pass
+        await eventually(lambda: desk.asked)
+        await eventually(lambda: notes(running) == {})
+        await never(lambda: desk.withdrawn or desk.admitted, for_=2 * QUICK)
 
 
 @pytest.mark.parametrize("slow", [False, True])

@@ -15,6 +15,7 @@ import typer
 
 from watcherd import logs
 from watcherd.cli.exits import Exit
+from watcherd.cli.loading import in_state_folder
 from watcherd.cli.progress import Steps
 from watcherd.config.load import parse
 from watcherd.daemon import Daemon
@@ -27,11 +28,12 @@ from watcherd.job import (
     Postponed,
     Refused,
     Replied,
+    Reused,
     Sending,
     Started,
 )
 from watcherd.logs import escaped
-from watcherd.state import LockedError, StateFolder
+from watcherd.state import StateFolder
 
 CLIP = "hallo.flac"
 SPOKEN = "Hallo, mein Name ist Wolfgang und ich komme aus Deutschland. Wohin gehen Sie heute?"
@@ -60,26 +62,23 @@ def _in(folder: Path, *, kept: bool) -> int:
     settings = {"inbox": str(inbox), "done": str(done), "failed": str(folder / "failed"), "settle": "2s"}
     text = json.dumps({"folders": [settings], "state": str(folder / "state")})
     config = parse(text, source=None, environ={})
-    state = StateFolder(config.state)
-    state.create()
-    try:
-        lock = state.lock()
-    except LockedError as error:
-        typer.echo(f"{error}; stop it, or choose another folder.", err=True)
-        return Exit.TEMPORARY
-    try:
-        plan = asyncio.run(_run(Daemon(config, state, listener=(story := _Story()).tell), story, inbox))
-    finally:
-        os.close(lock)
-    if plan is None:
-        return Exit.FAILED
+
+    def work(state: StateFolder) -> int:
+        story = _Story()
+        plan = asyncio.run(_run(Daemon(config, state, listener=story.tell), story, inbox))
+        return Exit.FAILED if plan is None else _show(plan, done)
+
+    code = in_state_folder(config.state, work, hint="choose another folder")
+    if code == Exit.OK:
+        typer.echo(f"\nEverything is in {folder}." if kept else "")
+        typer.echo(NEXT)
+    return code
+
+
+def _show(plan: Planned, done: Path) -> Exit:
     for sidecar in plan.plan.sidecars:
         typer.echo(f"\n--- {escaped(sidecar.name)}")
         typer.echo((done / os.fsdecode(sidecar.name)).read_text("utf-8").rstrip())
-    typer.echo()
-    if kept:
-        typer.echo(f"Everything is in {folder}.")
-    typer.echo(NEXT)
     return Exit.OK
 
 
@@ -132,6 +131,8 @@ class _Story:
                     f"translated: a reply of {len(event.body)} bytes, in the journal before anything else"
                 )
                 self.steps.now("delivering")
+            case Reused():
+                self.say("known: answered before, so nothing is sent")
             case Planned():
                 self._planned = event
             case Delivered() if job.plan is not None and job.plan.outcome is Outcome.DONE:

@@ -1,7 +1,9 @@
-"""Loading a configuration for a command: the file in, a Config or all its problems on standard error out."""
+"""What commands begin with: a configuration loaded, a state folder held; else the reason is printed."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -9,6 +11,8 @@ import typer
 from watcherd.cli.exits import Exit
 from watcherd.config.load import ConfigError, find, load
 from watcherd.config.model import Config
+from watcherd.journal.store import JournalError
+from watcherd.state import LockedError, StateFolder
 
 
 def load_or_exit(path: Path | None) -> Config:
@@ -21,3 +25,27 @@ def load_or_exit(path: Path | None) -> Config:
     for warning in config.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return config
+
+
+def in_state_folder(path: Path, work: Callable[[StateFolder], int], *, hint: str) -> int:
+    """Do `work` with a state folder that no other process uses meanwhile; its exit code, or 75 or 1.
+
+    `hint` says what else a user can do when the folder is held or cannot be used.
+    """
+    state = StateFolder(path)
+    try:
+        state.create()
+        lock = state.lock()
+    except LockedError as error:
+        typer.echo(f"{error}; wait for it or stop it, or {hint}", err=True)
+        return Exit.TEMPORARY
+    except OSError as error:
+        typer.echo(f"cannot use the state folder {path}: {error.strerror}; {hint}", err=True)
+        return Exit.FAILED
+    try:
+        return work(state)
+    except JournalError as error:
+        typer.echo(str(error), err=True)
+        return Exit.FAILED
+    finally:
+        os.close(lock)

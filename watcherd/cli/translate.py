@@ -19,7 +19,7 @@ import typer
 
 from watcherd import logs
 from watcherd.cli.exits import Exit
-from watcherd.cli.loading import load_or_exit
+from watcherd.cli.loading import in_state_folder, load_or_exit
 from watcherd.cli.progress import Steps
 from watcherd.clock import SystemClock
 from watcherd.config.load import ConfigError, find, parse
@@ -33,7 +33,7 @@ from watcherd.logs import escaped
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue
-from watcherd.state import LockedError, StateFolder
+from watcherd.state import StateFolder
 
 PATIENCE = 60.0  # seconds that the command waits by itself for an endpoint
 TICK = 0.05
@@ -59,22 +59,15 @@ def translate(
         typer.echo(f"{escaped(os.fsencode(file))}: not a file that can be read", err=True)
     if unreadable:
         return Exit.USAGE
-    state = StateFolder(cache_folder(os.environ) / "translate")
-    try:
-        state.create()
-        lock = state.lock()
-    except LockedError as error:
-        typer.echo(f"{error}; wait until it has finished.", err=True)
-        return Exit.TEMPORARY
-    except OSError as error:
-        typer.echo(f"cannot use {state.path}: {error.strerror}; set XDG_CACHE_HOME.", err=True)
-        return Exit.FAILED
-    try:
+
+    def work(state: StateFolder) -> int:
         with tempfile.TemporaryDirectory(prefix="watcherd-") as scratch:
             run = _Run(files, config, state, printed=None if to_stdout is None else Path(scratch))
             return asyncio.run(run.run(chosen, formats, prompt))
-    finally:
-        os.close(lock)
+
+    return in_state_folder(
+        cache_folder(os.environ) / "translate", work, hint="set XDG_CACHE_HOME to another folder"
+    )
 
 
 def _configuration(path: Path | None) -> Config:

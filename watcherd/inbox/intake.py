@@ -352,9 +352,12 @@ class Intake:
         return outcome
 
     async def _job_of(self, path: bytes, rows: dict[bytes, Sequence[Job]]) -> Job | None:
-        """The open job of a path. `rows` remembers what the desk said during one round of looks."""
+        """The open job of a path. `rows` remembers what the desk said during one round of looks.
+
+        A job that no scan has met yet is not known: the desk refuses a second one, and the scan compares them.
+        """
         folder = path.rpartition(b"/")[0]
-        if self._rounds.last is not None and path not in self._known.get(folder, ()):
+        if path not in self._known.get(folder, ()):
             return None
         if folder not in rows:
             rows[folder] = await self._desk.open_jobs(self._folder.name, folder)
