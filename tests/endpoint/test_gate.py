@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.waiting import eventually
+from watcherd.clock import SystemClock
 from watcherd.config.model import Endpoint
 from watcherd.endpoint.client import Client
 from watcherd.endpoint.gate import CONFIGURE_PAUSE, Gate, pause_seconds
@@ -136,3 +138,68 @@ def test_a_format_that_worked_is_asked_for_first_from_then_on(gate: Gate) -> Non
     gate.learn_format("whisper-1", ReplyFormat.SRT)
     assert gate.format_for("whisper-1") is ReplyFormat.SRT
     assert gate.format_for("other") is ReplyFormat.VERBOSE_JSON
+
+
+def limited() -> Fault:
+    return fault(code="rate_limited", retry_after=1.0)
+
+
+def test_too_many_requests_halve_the_concurrency_and_answers_give_it_back(clock: HandClock) -> None:
+    endpoint = Endpoint(name="e", base_url="http://127.0.0.1:9/v1", model="whisper-1", concurrency=8)
+    gate = Gate(endpoint, client=lambda: Client(endpoint), wake=asyncio.Event(), clock=clock)
+    for expected in (4, 2, 1, 1):
+        gate.close_for(limited())
+        assert gate.concurrency == expected
+        clock.time += 2
+    answers = 0
+    while gate.concurrency < 8:
+        gate.answered()
+        answers += 1
+    assert 8 <= answers <= 40
+    for _ in range(50):
+        gate.answered()
+    assert gate.concurrency == 8
+
+
+def test_another_fault_leaves_the_concurrency(gate: Gate) -> None:
+    gate.close_for(fault())
+    assert gate.concurrency == 2
+
+
+async def test_fewer_slots_are_given_out_after_too_many_requests(gate: Gate) -> None:
+    gate.close_for(limited())
+    entered = 0
+
+    async def use() -> None:
+        nonlocal entered
+        async with gate.client():
+            entered += 1
+            await leave.wait()
+
+    leave = asyncio.Event()
+    users = [asyncio.create_task(use()) for _ in range(2)]
+    await eventually(lambda: entered == 1)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert entered == 1
+    leave.set()
+    await asyncio.gather(*users)
+    assert entered == 2
+    await gate.close()
+
+
+async def test_requests_per_minute_space_the_starts_evenly() -> None:
+    endpoint = Endpoint(
+        name="e", base_url="http://127.0.0.1:9/v1", model="whisper-1", requests_per_minute=1200, concurrency=9
+    )
+    gate = Gate(endpoint, client=lambda: Client(endpoint), wake=asyncio.Event(), clock=SystemClock())
+    starts: list[float] = []
+
+    async def use() -> None:
+        async with gate.client():
+            starts.append(time.monotonic())
+
+    await asyncio.gather(*(use() for _ in range(5)))
+    starts.sort()
+    assert starts[-1] - starts[0] >= 4 * 0.05 - 0.005, "1200 a minute are 50 ms apart"
+    await gate.close()

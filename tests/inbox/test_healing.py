@@ -178,15 +178,16 @@ asyncio.run(main())
 # Unreadable.
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o333, 0o444])
 async def test_an_unreadable_inbox_is_a_state_and_heals(
-    open_place: Path, nobody: Storage, desk: FakeDesk, logged: Logged
+    mode: int, open_place: Path, nobody: Storage, desk: FakeDesk, logged: Logged
 ) -> None:
     inbox = open_place / "inbox"
     write(inbox / "a.mp3")
     give(inbox)
     async with at_work(folder_at(inbox), desk, storage=nobody) as running:
         await eventually(lambda: desk.admitted == [b"a.mp3"])
-        inbox.chmod(0)
+        inbox.chmod(mode)
         await eventually(lambda: condition(running) is Condition.UNREADABLE)
         assert "read and write access" in running.state.standing.hint
         assert desk.withdrawn == []

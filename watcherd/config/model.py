@@ -117,6 +117,7 @@ def _route(text: str) -> str:
 Duration = Annotated[float, Field(strict=True), AfterValidator(_bounded), _reading(values.duration)]
 Size = Annotated[int, Field(strict=True, ge=1, le=10**12), _reading(values.size)]
 Count = Annotated[int, Field(strict=True, ge=1, le=100), _reading(values.whole)]
+Rate = Annotated[int, Field(strict=True, ge=1, le=100_000), _reading(values.whole)]
 Switch = Annotated[bool, Field(strict=True), _reading(values.switch)]
 AbsolutePath = Annotated[Path, BeforeValidator(_read_path)]
 Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
@@ -158,7 +159,8 @@ class Embedded(Section):
 class Endpoint(Section):
     """One server that translates. `embedded` is set for the one on this machine, whose `base_url` is nominal.
 
-    `max_upload` is one request's file in bytes, `concurrency` the requests in flight, `path` what follows
+    `max_upload` is one request's file in bytes, `concurrency` the requests in flight,
+    `requests_per_minute` how many may start in one, `path` what follows
     `base_url`. `fields` and `headers` are sent beside our own.
     """
 
@@ -169,6 +171,7 @@ class Endpoint(Section):
     api_key: Secret | None = None
     model: Annotated[Words, Field(examples=["whisper-1"])]
     concurrency: Count = 4
+    requests_per_minute: Rate | None = None
     max_upload: Size = 25_000_000
     upload: Literal["auto", "flac", "original"] = "auto"
     timeout: Timeout = Timeout()

@@ -2,6 +2,7 @@
 
 A fault of the endpoint pauses the whole endpoint. When the pause is over one job is let through as a probe:
 an answer opens the gate, another fault closes it for longer. Nothing of this costs a file an attempt.
+"Too many requests" halves the requests in flight as well; every answer gives a part of one back.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ def pause_seconds(fault: Fault, pauses: int) -> float:
 
 
 class Gate:
-    """One endpoint's slots, each with a client of its own, and its pause; sets `wake` when it opens."""
+    """One endpoint's slots, each with a client of its own, its rate and its pause.
+
+    It sets `wake` when more jobs may run.
+    """
 
     def __init__(
         self, endpoint: Endpoint, *, client: Callable[[], Client], wake: asyncio.Event, clock: Clock
@@ -57,7 +61,10 @@ class Gate:
         self._wake = wake
         self._new_client = client
         self._clock = clock
-        self._slots = asyncio.Semaphore(endpoint.concurrency)
+        self._limit = float(endpoint.concurrency)
+        self._in_flight = 0
+        self._freed = asyncio.Condition()
+        self._next_start = float("-inf")  # monotonic
         self._idle: list[Client] = []
         self._pauses = 0
         self._formats: dict[str, ReplyFormat] = {}
@@ -65,23 +72,44 @@ class Gate:
     def allowance(self) -> int:
         """How many jobs of this endpoint may be past `queued` now."""
         if self.pause is None:
-            return 2 * self.endpoint.concurrency
+            return 2 * self.concurrency
         return 1 if self._clock.now() >= self.pause.until else 0
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight now."""
+        return max(1, int(self._limit))
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """A client of a free slot; the one used last comes first, since its connection is warm."""
-        async with self._slots:
-            client = self._idle.pop() if self._idle else self._new_client()
-            try:
-                yield client
-            finally:
-                self._idle.append(client)
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._in_flight < self.concurrency)
+            self._in_flight += 1
+        client = self._idle.pop() if self._idle else self._new_client()
+        try:
+            await self._turn()
+            yield client
+        finally:
+            self._idle.append(client)
+            self._in_flight -= 1
+            async with self._freed:
+                self._freed.notify_all()
+
+    async def _turn(self) -> None:
+        """Wait for this request's place in `requests_per_minute`: starts are spaced evenly."""
+        if self.endpoint.requests_per_minute is None:
+            return
+        now = self._clock.monotonic()
+        start = max(now, self._next_start)
+        self._next_start = start + 60 / self.endpoint.requests_per_minute
+        await asyncio.sleep(start - now)
 
     def answered(self) -> None:
         """The endpoint answered a request: whatever pause there was is over."""
         self._pauses = 0
         self.answered_at = self._clock.now()
+        self._limit = min(self.endpoint.concurrency, self._limit + 1 / self._limit)
         if self.pause is not None:
             log.info(
                 "endpoint.resumed",
@@ -99,6 +127,8 @@ class Gate:
             since = now if self.pause is None else self.pause.since
             self.pause = Pause(fault, since, until)
             self._pauses += 1
+            if fault.code == "rate_limited":
+                self._limit = max(1.0, self._limit / 2)
             log.warning(
                 "endpoint.paused",
                 endpoint=self.endpoint.name,

@@ -354,7 +354,7 @@ class Intake:
     async def _job_of(self, path: bytes, rows: dict[bytes, Sequence[Job]]) -> Job | None:
         """The open job of a path. `rows` remembers what the desk said during one round of looks.
 
-        A job that no scan has met yet is not known: the desk refuses a second one, and the scan compares them.
+        A job that no scan has met yet is not known: the desk refuses a second one, and that scan compares.
         """
         folder = path.rpartition(b"/")[0]
         if path not in self._known.get(folder, ()):

@@ -65,7 +65,6 @@ def take(inbox: Path, *, done: Path, failed: Path) -> Root:
     descriptor = open_root(Path(os.fsdecode(real)))
     try:
         status = os.fstat(descriptor)
-        os.stat(b".", dir_fd=descriptor)  # needs the right to enter, which opening does not
         return Root(
             fd=descriptor,
             real=real,
@@ -87,7 +86,7 @@ def is_current(root: Root, inbox: Path) -> bool:
     descriptor = open_root(inbox)
     try:
         status = os.fstat(descriptor)
-        os.stat(b".", dir_fd=descriptor)
+        os.stat(b".", dir_fd=descriptor)  # needs the right to enter, which opening does not
         return (status.st_dev, status.st_ino) == root.key
     finally:
         os.close(descriptor)
