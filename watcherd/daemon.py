@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 PATIENCE = 300.0  # seconds that --once waits for a pause or a backoff
 ONCE_TICK = 0.1
+PRUNE_EVERY = 24 * 3600.0
 TEMPORARY = 75  # EX_TEMPFAIL
 
 
@@ -107,6 +108,7 @@ class Daemon:
                 async with asyncio.TaskGroup() as tasks:
                     watching = [tasks.create_task(intake.run()) for intake in self._intakes]
                     tasks.create_task(queue.run())
+                    watching.append(tasks.create_task(self._prune(queue)))
                     watching += [tasks.create_task(_look_at_targets(bench)) for bench in self._benches]
                     log.info("daemon.started", inboxes=len(self._intakes), state=str(self._state.path))
                     notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
@@ -155,6 +157,12 @@ class Daemon:
         with contextlib.suppress(FaultError):  # the queue says it, and waits for the journal
             return all(intake.idle for intake in self._intakes) and await queue.resting(PATIENCE)
         return False
+
+    async def _prune(self, queue: Queue) -> None:
+        """Forget once a day what is older than the configuration wants to keep."""
+        while True:
+            await queue.forget(self._config.keep)
+            await asyncio.sleep(PRUNE_EVERY)
 
     async def _finish(self, queue: Queue) -> None:
         """Give what is in hand `stop_grace` seconds, or until somebody asks a second time."""

@@ -16,6 +16,7 @@ from typing import assert_never
 import structlog
 
 from watcherd.clock import Clock
+from watcherd.config.model import Keep
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.inbox.trouble import Trouble
 from watcherd.job import (
@@ -162,6 +163,13 @@ class Queue:
             if not blocked and await self._journal.startable(name, limit=1):
                 return False
         return True
+
+    async def forget(self, keep: Keep) -> None:
+        """Prune the journal; a journal that fails is the loop's to say."""
+        now = self._clock.now()
+        with contextlib.suppress(FaultError):
+            rows = await self._journal.prune(jobs_before=now - keep.jobs, replies_before=now - keep.replies)
+            log.debug("journal.pruned", rows=rows)
 
     # The desk: what an inbox tells.
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from watcherd.config.document import Node, compose
 from watcherd.config.load import Config, load, parse
-from watcherd.config.model import Embedded, Endpoint, Folder, Log, Section, Timeout
+from watcherd.config.model import Embedded, Endpoint, Folder, Keep, Log, Section, Timeout
 from watcherd.config.starter import starter
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -29,7 +29,7 @@ def sections(config: Config) -> dict[type[Section], Section]:
     """Each model with the section of the example that shows it."""
     cometapi, local = config.endpoints["cometapi"], config.endpoints["local"]
     assert local.embedded is not None
-    shown = [config, cometapi, cometapi.timeout, local.embedded, config.folders[0], config.log]
+    shown = [config, cometapi, cometapi.timeout, local.embedded, config.folders[0], config.keep, config.log]
     return {type(section): section for section in shown}
 
 
@@ -47,6 +47,7 @@ def nodes() -> dict[type[Section], dict[str, Node]]:
         Timeout: cometapi["timeout"].entries,
         Embedded: embedded["embedded"].entries,
         Folder: folders[0].entries,
+        Keep: root.entries["keep"].entries,
         Log: root.entries["log"].entries,
     }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.audio import clip
 from tests.end_to_end.test_main_job import check_delivered, drop_all
 from tests.running import RunningDaemon, configuration
 from tests.waiting import wait_until
@@ -52,8 +53,8 @@ def test_the_engine_is_started_on_demand_freed_when_idle_and_started_again(tmp_p
     content = configuration(tmp_path, top_keys={"endpoints": endpoints})
     with RunningDaemon(tmp_path, content) as daemon:
         assert not engine_of(daemon)
-        for name in ("one.flac", "two.flac"):
-            daemon.drop(Path(__file__).parents[2] / "watcherd/whisper/demo.flac", name)
+        for name in ("one.flac", "two.mp3"):
+            daemon.drop(clip(Path(name).suffix[1:]), name)
             daemon.event("job.done", file=name, timeout=120)
             wait_until(lambda: not engine_of(daemon), timeout=30)
         assert len(daemon.found("whisper.started")) == 2

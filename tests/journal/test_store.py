@@ -33,8 +33,9 @@ from watcherd.job import (
     Withdrawn,
     step,
 )
+from watcherd.journal.opening import JournalError
 from watcherd.journal.reader import reading
-from watcherd.journal.store import Journal, JournalError, StaleMoveError, StoredReply
+from watcherd.journal.store import Journal, StaleMoveError, StoredReply
 
 IDENTITY = Identity(2049, 2**63 - 1, 12, 1_700_000_000_123_456_789, -5)
 FAULT = Fault(
@@ -47,6 +48,9 @@ PLAN = Plan(
     sidecars=(Sidecar(b"a\xfe.mp3.error.json", "report"),),
     at=1.5,
 )
+
+
+DONE_PLAN = replace(PLAN, outcome=Outcome.DONE)
 
 
 @pytest.fixture
@@ -190,11 +194,57 @@ async def test_a_journal_of_a_newer_version_is_refused_with_what_to_do(tmp_path:
         await Journal.open(path, SystemClock())
 
 
-async def test_a_file_that_is_no_journal_is_refused_with_what_to_do(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_journal_is_set_aside_whole_and_a_new_one_begun(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
-    path.write_bytes(b"not a database, but long enough to be looked at" * 100)
-    with pytest.raises(JournalError, match="Move it aside"):
-        await Journal.open(path, SystemClock())
+    garbage = b"not a database, but long enough to be looked at" * 100
+    path.write_bytes(garbage)
+    journal = await Journal.open(path, SystemClock())
+    await added(journal)
+    await journal.close()
+    (aside,) = tmp_path.glob("journal.sqlite3.damaged-*")
+    assert aside.read_bytes() == garbage
+
+
+async def test_a_journal_that_was_damaged_inside_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    journal = await Journal.open(path, SystemClock())
+    for number in range(200):
+        await added(journal, b"%d.mp3" % number)
+    await journal.close()
+    content = bytearray(path.read_bytes())
+    for page in range(4096, len(content), 4096):
+        content[page : page + 64] = b"\xa5" * 64
+    path.write_bytes(content)
+    journal = await Journal.open(path, SystemClock())
+    assert await journal.counts() == {}
+    await journal.close()
+    assert len(list(tmp_path.glob("journal.sqlite3.damaged-*"))) == 1
+
+
+async def test_a_journal_in_order_is_left_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    for _ in range(2):
+        journal = await Journal.open(path, SystemClock())
+        await journal.add("in", b"a.mp3", IDENTITY)
+        assert await journal.counts() == {State.QUEUED: 1}
+        await journal.close()
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+async def test_what_is_final_and_old_is_forgotten_and_nothing_else(journal: Journal) -> None:
+    answered = (Started(), Sending(), Replied(b"{}", "srt"), Recognised("3-q", "sha", "settings"))
+    final = await moved(journal, await added(journal, b"1"), *answered, Planned(DONE_PLAN), Delivered())
+    waiting = await moved(journal, await added(journal, b"2"), *answered)
+    await journal.prune(jobs_before=0, replies_before=0)
+    assert await journal.reply(final.id) is not None
+    await journal.prune(jobs_before=0, replies_before=1e12)
+    assert await journal.reply(final.id) is None
+    assert await journal.job(final.id) == final
+    await journal.prune(jobs_before=1e12, replies_before=1e12)
+    assert await journal.job(final.id) is None
+    assert await journal.job(waiting.id) == waiting
+    assert await journal.reply(waiting.id) is not None
+    assert len(await journal.attempts(waiting.id)) == 1
 
 
 async def test_the_journal_is_durable_by_its_settings(journal: Journal) -> None:

@@ -114,6 +114,7 @@ def _route(text: str) -> str:
     return text.lstrip("/")
 
 
+Age = Annotated[float, Field(strict=True, gt=0, le=3650 * 24 * 3600), _reading(values.duration)]
 Duration = Annotated[float, Field(strict=True), AfterValidator(_bounded), _reading(values.duration)]
 Size = Annotated[int, Field(strict=True, ge=1, le=10**12), _reading(values.size)]
 Count = Annotated[int, Field(strict=True, ge=1, le=100), _reading(values.whole)]
@@ -267,6 +268,13 @@ class Log(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+class Keep(Section):
+    """How long the journal remembers, in seconds: finished jobs, and what endpoints answered."""
+
+    jobs: Age = 90 * 24 * 3600
+    replies: Age = 30 * 24 * 3600
+
+
 class Config(Section):
     """A whole configuration. `source` is its file (absolute); `warnings` are sentences for the user."""
 
@@ -274,6 +282,7 @@ class Config(Section):
     folders: tuple[Folder, ...]
     state: AbsolutePath
     stop_grace: Duration = 30
+    keep: Keep = Keep()
     log: Log = Log()
     source: Path | None = None
     warnings: tuple[str, ...] = ()

@@ -24,7 +24,8 @@ from watcherd.config.values import Surroundings, xdg_folder
 AnySection = TypeVar("AnySection", bound=Section)
 
 _SHORTEST = "a whole file can be as short as: folders: [{inbox: ~/inbox}]"
-_TOP = ("endpoints", "defaults", "folders", "state", "stop_grace", "log")
+_OWN = ("state", "stop_grace", "keep", "log")
+_TOP = ("endpoints", "defaults", "folders", *_OWN)
 _EACH_ITS_OWN = ("inbox", "name")  # keys of a folder that make no sense as defaults
 _PLACE = ("inbox", "name", "done", "failed", "recursive")
 _SECRET_HEADERS = ("key", "auth", "token", "secret", "cookie")
@@ -85,9 +86,7 @@ class _Reading:
             "folders": self._folders(root, names),
             "source": source,
         }
-        rest: dict[str, Node] = {
-            key: root.entries[key] for key in ("state", "stop_grace", "log") if key in root.entries
-        }
+        rest: dict[str, Node] = {key: root.entries[key] for key in _OWN if key in root.entries}
         if "state" not in rest or rest["state"].value is None:
             rest.pop("state", None)
             found["state"] = self._usual_state()

@@ -12,7 +12,7 @@ _TEXT = """\
 #     watcherd check
 #     watcherd run
 #
-# Durations are written 500ms, 2s, 10m, 24h; sizes 25MB, 24MiB. In paths, ~ and ${VAR} are filled in.
+# Durations are written 500ms, 2s, 10m, 24h, 30d; sizes 25MB, 24MiB. In paths, ~ and ${VAR} are filled in.
 
 # To have CometAPI translate instead, take the first "# " from these lines, and set COMETAPI_KEY in the
 # environment that watcherd runs in. {file: /path/of/key} and {credential: NAME} (systemd) work, too.

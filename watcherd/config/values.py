@@ -17,8 +17,14 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h)")
-_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
+_SECONDS = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(b|kb|mb|gb|kib|mib|gib)", re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -36,7 +42,7 @@ class Surroundings:
 
 
 def duration(text: str) -> float:
-    """Read seconds from `500ms`, `2s`, `10m`, `1.5h`."""
+    """Read seconds from `500ms`, `2s`, `10m`, `1.5h`, `30d`."""
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError("write a duration with its unit, such as 500ms, 2s, 10m or 24h")

@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -33,14 +32,11 @@ from watcherd.job import (
     State,
     Withdrawn,
 )
+from watcherd.journal.opening import connect, transaction
 from watcherd.journal.rows import fault_from, fault_text, job_from, plan_text
 
 T = TypeVar("T")
 _OPEN = "state NOT IN ('done', 'failed', 'skipped')"
-
-
-class JournalError(Exception):
-    """The journal cannot be used; the text says why and what to do."""
 
 
 class StaleMoveError(Exception):
@@ -79,13 +75,10 @@ class Journal:
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> Self:
-        """Open or create the journal and bring it to the newest schema; raises JournalError."""
+        """Open or create the journal, in a thread of its own; raises JournalError as `connect` does."""
         thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
-        except sqlite3.Error as error:
-            thread.shutdown()
-            raise JournalError(f"{path}: {error}. Move it aside to begin a new one.") from error
+            connection = await asyncio.get_running_loop().run_in_executor(thread, connect, path, clock)
         except BaseException:
             thread.shutdown()
             raise
@@ -175,6 +168,10 @@ class Journal:
         query = "SELECT sent_at, fault FROM attempts WHERE job_id = ? ORDER BY rowid"
         return [_attempt(row) for row in await self._call(self._select, query, job_id)]
 
+    async def prune(self, *, jobs_before: float, replies_before: float) -> int:
+        """Forget final jobs, and what was answered for them, from before these times; how many rows went."""
+        return await self._call(self._prune, jobs_before, replies_before)
+
     async def counts(self) -> dict[State, int]:
         """How many jobs stand in each state."""
         rows = await self._call(self._select, "SELECT state, count(*) AS n FROM jobs GROUP BY state")
@@ -196,7 +193,7 @@ class Journal:
     def _add(self, inbox: str, path: bytes, identity: Identity) -> Job | None:
         now = self._clock.now()
         folder = path.rpartition(b"/")[0]
-        with _transaction(self._connection):
+        with transaction(self._connection):
             cursor = self._connection.execute(
                 "INSERT OR IGNORE INTO jobs (inbox, folder, path, dev, ino, size, mtime_ns, ctime_ns, state,"
                 " settled_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
@@ -219,7 +216,7 @@ class Journal:
 
     def _record(self, before: Job, after: Job, event: Event) -> None:
         now = self._clock.now()
-        with _transaction(self._connection):
+        with transaction(self._connection):
             moved = self._connection.execute(
                 "UPDATE jobs SET state = ?, attempts = ?, crashes = ?, reason = ?, until = ?, plan = ?,"
                 " fault = ?, warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
@@ -240,6 +237,19 @@ class Journal:
             if moved.rowcount != 1:
                 raise StaleMoveError(f"job {before.id} is not {before.state}; {type(event).__name__} refused")
             self._record_detail(after, event, now)
+
+    def _prune(self, jobs_before: float, replies_before: float) -> int:
+        final = f"id IN (SELECT id FROM jobs WHERE NOT ({_OPEN}))"  # noqa: S608 - constants
+        with transaction(self._connection):
+            replies = self._connection.execute(
+                f"DELETE FROM replies WHERE received_at < ? AND job_{final}",  # noqa: S608 - constants
+                (replies_before,),
+            )
+            jobs = self._connection.execute(
+                f"DELETE FROM jobs WHERE changed_at < ? AND {final}",  # noqa: S608 - constants
+                (jobs_before,),
+            )
+        return replies.rowcount + jobs.rowcount
 
     def _record_detail(self, job: Job, event: Event, now: float) -> None:
         execute = self._connection.execute
@@ -275,24 +285,6 @@ def _attempt(row: sqlite3.Row) -> Attempt:
     return Attempt(row["sent_at"], None if row["fault"] is None else fault_from(row["fault"]))
 
 
-class _transaction:  # noqa: N801 - reads as the statement it is
-    """BEGIN IMMEDIATE, then COMMIT, or ROLLBACK on any error."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:  # something failed, perhaps the COMMIT itself
-                self._connection.execute("ROLLBACK")
-
-
 def _unusable(path: Path, error: sqlite3.Error) -> Fault:
     full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return Fault(
@@ -302,49 +294,3 @@ def _unusable(path: Path, error: sqlite3.Error) -> Fault:
         hint="Free some space." if full else "Look at the disk and at the rights of the state folder.",
         remedy=Remedy.PAUSE,
     )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        _migrate(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply each numbered migration that is not recorded yet, each in its own transaction."""
-    scripts = sorted(
-        (entry for entry in resources.files(__package__).joinpath("migrations").iterdir()),
-        key=lambda entry: entry.name,
-    )
-    numbered = [(int(entry.name.split("_")[0]), entry) for entry in scripts if entry.name.endswith(".sql")]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > numbered[-1][0]:
-        raise JournalError(
-            f"{path} was written by a newer watcherd (schema {version}); install that version."
-        )
-    for number, entry in numbered:
-        if number > version:
-            with _transaction(connection):
-                for statement in _statements(entry.read_text("utf-8")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
-
-
-def _statements(script: str) -> list[str]:
-    """Split a script, since executescript would commit before it begins."""
-    found: list[str] = []
-    pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            found.append(pending)
-            pending = ""
-    return found
