@@ -158,6 +158,8 @@ def test_a_death_of_the_daemon_counts_and_an_orderly_stop_does_not() -> None:
     sent = step(step(job(), Started()), Sending())
     assert step(sent, Interrupted(charged=True)).crashes == 1
     assert step(sent, Interrupted(charged=False)).crashes == 0
+    delivering = step(sent, Planned(DONE))
+    assert step(delivering, Interrupted(charged=True)).crashes == 0
 
 
 def test_a_wait_during_delivery_keeps_why_the_file_failed() -> None:

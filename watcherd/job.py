@@ -28,6 +28,7 @@ class State(StrEnum):
 
 
 FINAL = frozenset({State.DONE, State.FAILED, State.SKIPPED})
+CRASHES = 3  # daemons that died with one file in hand, after which it is the file's fault
 ACTIVE = frozenset({State.PREPARING, State.TRANSLATING, State.DELIVERING})
 
 
@@ -102,6 +103,11 @@ class Job:
     plan: Plan | None = None
     fault: Fault | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def suspect(self) -> bool:
+        """Whether one more death of a daemon would be held against the file."""
+        return self.crashes >= CRASHES - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +255,10 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
         case Due() if state is State.WAITING:
             return _resumed(replace(job, reason=None, until=None))
         case Interrupted() if state in ACTIVE:
-            charged = replace(job, crashes=job.crashes + 1)
-            return _resumed(charged if event.charged else replace(job, attempts=_uncharged(job)))
+            if not event.charged:
+                return _resumed(replace(job, attempts=_uncharged(job)))
+            # A delivery only writes and renames: a death there is not the file's doing.
+            return _resumed(job if state is State.DELIVERING else replace(job, crashes=job.crashes + 1))
         case Withdrawn() if state not in FINAL:
             return replace(job, state=State.SKIPPED, reason=None, until=None)
         case (

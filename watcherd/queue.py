@@ -79,6 +79,8 @@ class Queue:
         self._withdrawals: list[tuple[int, str]] = []
         self._turn = 0
         self._stopped = asyncio.Event()
+        self._ended = asyncio.Event()  # whether the loop is over, or has not begun
+        self._ended.set()
         self._stranded: list[Job] = []  # cut off by a failing journal; they go on from what it holds
         self._trouble = Trouble()
 
@@ -95,12 +97,16 @@ class Queue:
 
     async def run(self) -> None:
         """Take jobs up as their endpoints allow, until `stop`. Idle jobs are moved here and nowhere else."""
-        while not self._stopped.is_set():
-            self._wake.clear()
-            try:
-                await self._turn_round()
-            except FaultError as error:
-                await self._wait_for_journal(error.fault)
+        self._ended.clear()
+        try:
+            while not self._stopped.is_set():
+                self._wake.clear()
+                try:
+                    await self._turn_round()
+                except FaultError as error:
+                    await self._wait_for_journal(error.fault)
+        finally:
+            self._ended.set()
 
     async def _turn_round(self) -> None:
         """Move what is idle, start what may start, then sleep until something changes."""
@@ -132,6 +138,7 @@ class Queue:
         """Start nothing more; give what is in hand `grace` seconds, then leave it resumable."""
         self._stopped.set()
         self._wake.set()
+        await self._ended.wait()  # a job that the loop is just starting is in hand only afterwards
         if self._active:
             await asyncio.wait(self._active.values(), timeout=grace)
         tasks = list(self._active.values())
@@ -223,6 +230,8 @@ class Queue:
             for offset in range(len(names)):
                 name = names[(self._turn + offset) % len(names)]
                 job = await self._next(name)
+                if job is not None and job.suspect and self._in_hand:
+                    return  # a suspect travels alone, so that the next death tells who it was
                 if job is not None:
                     await self._start(job)
                     self._turn = (self._turn + offset + 1) % len(names)
@@ -230,6 +239,8 @@ class Queue:
                     break
 
     async def _next(self, inbox: str) -> Job | None:
+        if any(job.suspect for job in self._in_hand.values()):
+            return None
         gate = self._benches[inbox].gate
         load = sum(1 for job in self._in_hand.values() if self._benches[job.inbox].gate is gate)
         if load >= gate.allowance():

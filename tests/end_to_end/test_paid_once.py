@@ -108,3 +108,25 @@ def test_a_file_that_was_in_hand_at_three_deaths_fails_with_that_reason(
         wait_until((daemon.failed / "deadly.mp3").exists)
         assert daemon.stop() == 0
     assert len(daemon.found("part.sent")) == 1
+
+
+def test_files_that_were_in_hand_at_two_deaths_travel_alone(tmp_path: Path, endpoint: LocalEndpoint) -> None:
+    """So the third death tells which of them it was."""
+    with RunningDaemon(tmp_path, configuration(tmp_path, endpoint=endpoint), key=endpoint.key) as daemon:
+        endpoint.always(Respond(hold=True))
+        for number in range(3):
+            daemon.drop(clip("mp3"), f"talk {number}.mp3", padding=number)
+        for _ in range(2):
+            wait_until(lambda: endpoint.held == 3, timeout=30)
+            assert daemon.process is not None
+            daemon.process.kill()
+            daemon.ended()
+            endpoint.release()
+            wait_until(lambda: not endpoint.held)
+            endpoint.max_in_flight = 0
+            daemon.start()
+        wait_until(lambda: endpoint.held == 1, timeout=30)
+        endpoint.always(Respond())
+        endpoint.release()
+        wait_until(lambda: len(daemon.found("job.done")) == 3, timeout=30)
+    assert endpoint.max_in_flight == 1

@@ -27,6 +27,7 @@ from watcherd.inbox.reconcile import Listing
 from watcherd.inbox.settle import Note
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import look
+from watcherd.inbox.watch import Watch
 
 NOBODY = 65534
 
@@ -477,6 +478,19 @@ async def test_folders_over_the_watch_limit_are_scanned_and_it_says_so(
         lift()
         await eventually(lambda: not running.state.limited)
     assert logged.times("watch.limited") == 1
+
+
+async def test_watches_in_done_do_not_hide_that_the_inbox_lacks_some(
+    inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("1", "2", "done/1", "done/2", "done/3"):
+        (inbox / folder).mkdir(parents=True)
+    watched = [b"", b"1", b"done", b"done/1", b"done/2", b"done/3"]
+    monkeypatch.setattr(Watch, "folders", property(lambda _: watched))
+    async with at_work(folder_at(inbox, poll_interval=0.1), desk) as running:
+        await eventually(lambda: running.state.limited)
+        watched.append(b"2")
+        await eventually(lambda: not running.state.limited)
 
 
 async def test_an_inbox_that_cannot_be_locked_is_watched_with_a_warning(

@@ -67,7 +67,7 @@ async def test_a_written_file_is_heard_of(inbox: Path) -> None:
         (inbox / "a.mp3").write_bytes(b"sound")
         await eventually(lambda: heard.paths == {b"a.mp3"})
         assert watch.alive
-        assert watch.watched == 1
+        assert len(watch.folders) == 1
 
 
 async def test_files_in_new_folders_are_heard_of(inbox: Path) -> None:
@@ -75,7 +75,7 @@ async def test_files_in_new_folders_are_heard_of(inbox: Path) -> None:
         (inbox / "one" / "two").mkdir(parents=True)
         (inbox / "one" / "two" / "a.mp3").write_bytes(b"sound")
         await eventually(lambda: b"one/two/a.mp3" in heard.paths)
-        await eventually(lambda: watch.watched == 3)
+        await eventually(lambda: set(watch.folders) == {b"", b"one", b"one/two"})
 
 
 async def test_without_recursion_folders_below_are_not(inbox: Path) -> None:
@@ -84,7 +84,7 @@ async def test_without_recursion_folders_below_are_not(inbox: Path) -> None:
         (inbox / "one" / "a.mp3").write_bytes(b"sound")
         (inbox / "b.mp3").write_bytes(b"sound")
         await eventually(lambda: heard.paths == {b"b.mp3"})
-        assert watch.watched == 1
+        assert len(watch.folders) == 1
 
 
 async def test_a_folder_moved_in_tells_its_files_and_what_is_written_there_later(
@@ -191,7 +191,7 @@ async def test_stopping_leaves_no_thread_no_descriptor_and_no_hook(inbox: Path) 
         assert threading.active_count() > threads
     watch.stop()
     assert not watch.alive
-    assert watch.watched == 0
+    assert len(watch.folders) == 0
     assert threading.active_count() == threads
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert logging.getLogger("watchdog.observers.inotify_c").handlers == []
@@ -230,7 +230,7 @@ async def test_folders_over_the_limit_are_missing_from_the_count(
     limited_to(3, monkeypatch)
     async with watching(inbox) as (watch, _):
         assert watch.alive
-        assert watch.watched == 3
+        assert len(watch.folders) == 3
 
 
 async def test_a_root_over_the_limit_raises_and_leaves_nothing_over(

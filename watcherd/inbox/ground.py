@@ -12,7 +12,7 @@ import threading
 
 from watcherd.config.model import Folder
 from watcherd.inbox import root as roots
-from watcherd.inbox.accept import Rules, rules_of
+from watcherd.inbox.accept import Kind, Rules, accept_folder, rules_of
 from watcherd.inbox.root import Root
 from watcherd.inbox.watch import Hint, Watch
 
@@ -83,8 +83,10 @@ class Ground:
 
     @property
     def watched(self) -> int:
-        """How many folders are watched."""
-        return 0 if self._watch is None else self._watch.watched
+        """How many of the folders that count are watched; done, failed and foreign ones do not."""
+        rules = self.rules
+        watched = [] if self._watch is None else self._watch.folders
+        return sum(not folder or accept_folder(folder, rules=rules).kind is Kind.MEDIA for folder in watched)
 
     def _start_watch(self) -> None:
         self.limit = None

@@ -71,6 +71,7 @@ class Warden:
         self._misses = 0
         self._inbox_trouble = Trouble()
         self._watch_trouble = Trouble()
+        self._rebuild_trouble = Trouble()
         self._log = log.bind(inbox=folder.name)
 
     async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -167,8 +168,10 @@ class Warden:
         return Tended.NEW
 
     async def _rewatch(self, ground: Ground, why: str) -> Tended:
-        self._log.warning("watch.rebuilt", why=why)
-        self._rebuild, self._misses = self._clock.monotonic() + REBUILD, 0
+        now = self._clock.monotonic()
+        if self._rebuild_trouble.met(now):
+            self._log.warning("watch.rebuilt", why=why, times=self._rebuild_trouble.count)
+        self._rebuild, self._misses = now + REBUILD, 0
         await self.call(ground.rewatch)
         self._judge_limit(ground)
         return Tended.HEALED

@@ -2,7 +2,7 @@
 
 Events only wake the scan, which is the truth. What watchdog 7.1 does not tell, or tells only its log, and
 what is done about it here: a queue overflow is one warning in its log (hooked); a handler that raises ends
-its thread for ever (ours only enqueues); a folder that cannot be watched is left out in silence (`watched`);
+its thread for ever (ours only enqueues); a folder that cannot be watched is left out in silence (`folders`);
 dead threads and a replaced root look healthy (`alive`, and the intake compares the root each second).
 """
 
@@ -119,14 +119,14 @@ class Watch:
         )
 
     @property
-    def watched(self) -> int:
-        """How many folders are really watched: those over the system's limit are left out in silence."""
+    def folders(self) -> list[bytes]:
+        """Folders that are really watched, relative to the root: some are left out in silence."""
         observer = self._observer
         if observer is None:
-            return 0
-        return sum(
-            _watched(emitter) for emitter in observer.emitters.copy() if isinstance(emitter, InotifyEmitter)
-        )
+            return []
+        emitters = (emitter for emitter in observer.emitters.copy() if isinstance(emitter, InotifyEmitter))
+        start = len(self._root.rstrip(b"/")) + 1
+        return [path[start:] for emitter in emitters for path in _watched(emitter)]
 
 
 class _Sink:
@@ -180,8 +180,9 @@ class _OverflowHook(logging.Handler):
             self._sink.put(Overflowed())
 
 
-def _watched(emitter: InotifyEmitter) -> int:
+def _watched(emitter: InotifyEmitter) -> list[bytes]:
     group = emitter._inotify  # noqa: SLF001 - nothing public tells which folders could not be watched
     if group is None:
-        return 0
-    return sum(1 for descriptor in list(group._active_callbacks_by_path.values()) if descriptor != -1)  # noqa: SLF001
+        return []
+    table = group._active_callbacks_by_path.copy()  # noqa: SLF001
+    return [path for path, descriptor in table.items() if descriptor != -1]

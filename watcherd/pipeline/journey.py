@@ -16,6 +16,7 @@ from pathlib import Path
 from watcherd.delivery import beside, files, names, report
 from watcherd.faults import Fault, FaultError, Remedy, Scope, storage_fault
 from watcherd.job import (
+    CRASHES,
     Delivered,
     Event,
     Job,
@@ -36,8 +37,6 @@ from watcherd.subtitles.cues import cues
 from watcherd.subtitles.formats import render
 from watcherd.subtitles.merge import merge
 from watcherd.transcript import Transcript
-
-CRASHES = 3  # daemons that died with one file in hand, after which it is the file's fault
 
 
 class Journey:
