@@ -102,14 +102,11 @@ class Daemon:
     async def _running(self) -> AsyncIterator[Queue]:
         """Everything started and READY said; afterwards everything stopped, what is in hand first."""
         ignore_lease_signal()
-        async with AsyncExitStack() as stack:
-            queue = await self._assemble(stack)
-            with self._signals():
+        with self._signals():
+            async with AsyncExitStack() as stack:
+                queue = await self._assemble(stack)
                 async with asyncio.TaskGroup() as tasks:
-                    watching = [tasks.create_task(intake.run()) for intake in self._intakes]
-                    tasks.create_task(queue.run())
-                    watching.append(tasks.create_task(self._prune(queue)))
-                    watching += [tasks.create_task(_look_at_targets(bench)) for bench in self._benches]
+                    watching = self._start(tasks, queue)
                     log.info("daemon.started", inboxes=len(self._intakes), state=str(self._state.path))
                     notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
                     self.started.set()
@@ -152,6 +149,15 @@ class Daemon:
             for bench in self._benches
         ]
         return queue
+
+    def _start(self, tasks: asyncio.TaskGroup, queue: Queue) -> list[asyncio.Task[None]]:
+        """Start everything that runs for as long as the daemon; returns what is cancelled at the stop."""
+        tasks.create_task(queue.run())
+        return [
+            *(tasks.create_task(intake.run()) for intake in self._intakes),
+            *(tasks.create_task(_look_at_targets(bench)) for bench in self._benches),
+            tasks.create_task(self._prune(queue)),
+        ]
 
     async def _worked_off(self, queue: Queue) -> bool:
         with contextlib.suppress(FaultError):  # the queue says it, and waits for the journal
@@ -197,6 +203,6 @@ async def _look_at_targets(bench: Bench) -> None:
     folder = bench.folder
     for target in (folder.done, folder.failed):
         inside = target.is_relative_to(folder.inbox)  # then it is made when it is first needed
-        if not inside and not await bench.storage.call(target.is_dir):
+        if not inside and not await bench.storage.call(os.path.isdir, target):
             hint = f"Create it: mkdir -p {target}, or mount what belongs there."
             log.warning("folder.missing", inbox=folder.name, path=str(target), hint=hint)
