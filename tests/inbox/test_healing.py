@@ -480,6 +480,23 @@ async def test_folders_over_the_watch_limit_are_scanned_and_it_says_so(
     assert logged.times("watch.limited") == 1
 
 
+async def test_a_folder_that_could_not_be_watched_is_watched_when_it_can_be(
+    open_place: Path, nobody: Storage, desk: FakeDesk
+) -> None:
+    inbox = open_place / "inbox"
+    (inbox / "closed").mkdir(parents=True)
+    give(inbox / "closed")
+    (inbox / "closed").chmod(0)
+    async with at_work(folder_at(inbox, rescan=0.2), desk, storage=nobody) as running:
+        ground = running._warden.ground
+        assert ground is not None
+        assert ground._watch is not None
+        assert ground._watch.folders == [b""]
+        (inbox / "closed").chmod(0o755)
+        await eventually(lambda: ground._watch and set(ground._watch.folders) == {b"", b"closed"})
+        await eventually(lambda: not running.state.limited)
+
+
 async def test_watches_in_done_do_not_hide_that_the_inbox_lacks_some(
     inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

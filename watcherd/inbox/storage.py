@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -65,6 +66,11 @@ class Storage:
     async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` in a thread and return or raise what it does; cancelling leaves the thread behind."""
         return await self.submit(fn, *args, **kwargs)
+
+    def release(self, descriptor: int) -> None:
+        """Close a descriptor in a thread, and wait for nothing: storage may never answer even that."""
+        with contextlib.suppress(RuntimeError):  # closed already: the program is ending
+            self.submit(os.close, descriptor)
 
     def close(self) -> None:
         """Accept nothing more. Returns at once; threads end when they have nothing to do."""

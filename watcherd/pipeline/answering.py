@@ -21,6 +21,7 @@ from watcherd.pipeline.original import Original
 from watcherd.pipeline.shipping import FLAC, Shipping
 from watcherd.transcript import Transcript
 
+FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
 SILENCE = b'{"text": "", "segments": []}'  # stands for the answer to audio that is too short to hold speech
 
 
@@ -66,7 +67,7 @@ class Answering:
             yield Recognised(quick, sha256, self._request_key())
         finally:
             stop.set()
-            await asyncio.wait({hashing})
+            await asyncio.wait({hashing}, timeout=FAREWELL)  # storage may not answer
 
     def _request_key(self) -> str:
         """All that decides what the endpoint answers, beside the content; formats and names do not."""

@@ -76,7 +76,7 @@ class Journey:
             where = os.fsdecode(error.filename or self._bench.folder.inbox)
             yield self._waiting(storage_fault(error, doing="reading or delivering a file", where=where))
         finally:
-            await self._original.close()
+            self._original.close()
 
     async def _translated(self) -> AsyncGenerator[Event, None]:
         """Get a transcript, unless the job is to be reported as failed."""

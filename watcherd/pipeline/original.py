@@ -47,8 +47,8 @@ class Original:
         if identity_of(await self._bench.storage.call(os.fstat, self.fd)) != self._job.identity:
             raise WithdrawnError("changed")
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let it go."""
         for descriptor in (self.fd, self.inbox_fd):
             if descriptor >= 0:
-                await self._bench.storage.call(os.close, descriptor)
+                self._bench.storage.release(descriptor)

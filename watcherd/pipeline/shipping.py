@@ -42,7 +42,7 @@ class Shipping:
 
     async def __aexit__(self, *_: object) -> None:
         if self._encoded_fd >= 0:
-            await self._storage.call(os.close, self._encoded_fd)
+            self._storage.release(self._encoded_fd)
 
     @property
     def encoded(self) -> bool:
