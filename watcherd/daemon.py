@@ -6,17 +6,18 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 
 import structlog
 
-from watcherd.clock import Clock, SystemClock
+from watcherd import logs
+from watcherd.clock import SystemClock
+from watcherd.config.load import ConfigError, load
 from watcherd.config.model import Config
-from watcherd.endpoint.client import Client
-from watcherd.endpoint.gate import Gate
+from watcherd.endpoint.gates import Gates
 from watcherd.faults import FaultError
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.storage import Storage
@@ -26,9 +27,8 @@ from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Listener, Queue
-from watcherd.state import StateFolder
+from watcherd.state import StateFolder, cache_folder
 from watcherd.systemd import notify
-from watcherd.whisper.transport import EmbeddedTransport
 
 log = structlog.get_logger()
 
@@ -38,43 +38,33 @@ PRUNE_EVERY = 24 * 3600.0
 TEMPORARY = 75  # EX_TEMPFAIL
 
 
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where what can be made again is kept: systemd's cache folder, else the XDG one."""
-    if given := environ.get("CACHE_DIRECTORY"):
-        return Path(given)
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "watcherd"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rooms:
+    """What lasts as long as the daemon; `stack` closes it."""
 
-
-@asynccontextmanager
-async def gates_for(config: Config, *, wake: asyncio.Event, clock: Clock) -> AsyncIterator[dict[str, Gate]]:
-    """A gate for every endpoint; at the end all connections and an embedded endpoint's child are gone."""
-    async with AsyncExitStack() as stack:
-        gates = {}
-        for name, endpoint in config.endpoints.items():
-            new_client: Callable[[], Client] = partial(Client, endpoint)
-            if endpoint.embedded is not None:
-                transport = EmbeddedTransport(endpoint.embedded, cache=cache_folder(os.environ))
-                stack.push_async_callback(transport.aclose)
-                new_client = partial(Client, endpoint, transport=transport)
-            gates[name] = Gate(endpoint, client=new_client, wake=wake, clock=clock)
-            stack.push_async_callback(gates[name].close)
-        yield gates
+    journal: Journal
+    media: MediaPool
+    gates: Gates
+    queue: Queue
+    stack: AsyncExitStack
 
 
 class Daemon:
     """One run of the program over one state folder, which the caller has locked."""
 
     def __init__(self, config: Config, state: StateFolder, *, listener: Listener | None = None) -> None:
+        self.started = asyncio.Event()
         self._config = config
         self._state = state
         self._listener = listener
         self._clock = SystemClock()
-        self.started = asyncio.Event()
+        self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
-        self._intakes: list[Intake] = []
-        self._benches: list[Bench] = []
+        self._reloading = asyncio.Event()
+        self._benches: dict[str, Bench] = {}  # by inbox; the queue's too
+        self._intakes: dict[str, Intake] = {}
+        self._watching: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> int:
         """Serve until a signal or `stop`; returns 0."""
@@ -87,7 +77,11 @@ class Daemon:
         async with self._running() as queue:
             while not self._stopping.is_set() and not await self._worked_off(queue):  # noqa: ASYNC110 - no event says so
                 await asyncio.sleep(ONCE_TICK)
-            waiting = self._stopping.is_set() or queue.open_count or any(i.held for i in self._intakes)
+            waiting = (
+                self._stopping.is_set()
+                or queue.open_count
+                or any(intake.held for intake in self._intakes.values())
+            )
         if waiting:
             return TEMPORARY
         return 1 if queue.finished[State.FAILED] else 0
@@ -104,64 +98,118 @@ class Daemon:
         ignore_lease_signal()
         with self._signals():
             async with AsyncExitStack() as stack:
-                queue = await self._assemble(stack)
+                rooms = await self._assemble(stack)
                 async with asyncio.TaskGroup() as tasks:
-                    watching = self._start(tasks, queue)
+                    tasks.create_task(rooms.queue.run())
+                    background = [
+                        tasks.create_task(self._obey_reloads(rooms, tasks)),
+                        tasks.create_task(self._prune(rooms.queue)),
+                    ]
+                    self._watch(rooms.queue, tasks)
                     log.info("daemon.started", inboxes=len(self._intakes), state=str(self._state.path))
                     notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
                     self.started.set()
-                    yield queue
+                    yield rooms.queue
                     notify("STOPPING=1")
-                    log.info("daemon.stopping", in_hand=len(queue.active))
-                    for task in watching:
+                    log.info("daemon.stopping", in_hand=len(rooms.queue.active))
+                    for task in (*background, *self._watching.values()):
                         task.cancel()
-                    await self._finish(queue)
+                    await self._finish(rooms.queue)
         log.info("daemon.stopped")
 
-    async def _assemble(self, stack: AsyncExitStack) -> Queue:
-        """Build every room, in the order in which a file passes through them."""
-        config = self._config
+    async def _assemble(self, stack: AsyncExitStack) -> _Rooms:
+        """Build what lasts as long as the daemon, in the order in which a file passes through it."""
         journal = await Journal.open(self._state.journal, self._clock)
         stack.push_async_callback(journal.close)
         media = MediaPool()
         stack.push_async_callback(media.close)
-        wake = asyncio.Event()
-        gates = await stack.enter_async_context(gates_for(config, wake=wake, clock=self._clock))
-        for folder in config.folders:
+        cache = cache_folder(os.environ)
+        gates = await stack.enter_async_context(Gates(wake=self._wake, clock=self._clock, cache=cache))
+        queue = Queue(journal, self._benches, wake=self._wake, clock=self._clock, listener=self._listener)
+        rooms = _Rooms(journal=journal, media=media, gates=gates, queue=queue, stack=stack)
+        self._furnish(rooms)
+        await queue.recover()
+        return rooms
+
+    def _furnish(self, rooms: _Rooms) -> None:
+        """Make a bench for each inbox of the configuration that is new or changed, and drop the others."""
+        rooms.gates.furnish(self._config.endpoints)
+        old = dict(self._benches)
+        self._benches.clear()
+        for folder in self._config.folders:
+            gate, kept = rooms.gates[folder.endpoint], old.get(folder.name)
+            if kept is not None and kept.folder == folder and kept.gate is gate:
+                self._benches[folder.name] = kept
+                continue
             storage = Storage(folder.name)
-            stack.callback(storage.close)
-            bench = Bench(
+            rooms.stack.callback(storage.close)
+            self._benches[folder.name] = Bench(
                 folder=folder,
-                gate=gates[folder.endpoint],
+                gate=gate,
                 storage=storage,
-                media=media,
-                journal=journal,
+                media=rooms.media,
+                journal=rooms.journal,
                 clock=self._clock,
                 work=self._state.work,
                 planning=asyncio.Lock(),
             )
-            self._benches.append(bench)
-        benches = {bench.folder.name: bench for bench in self._benches}
-        queue = Queue(journal, benches, wake=wake, clock=self._clock, listener=self._listener)
-        await queue.recover()
-        self._intakes = [
-            Intake(bench.folder, storage=bench.storage, desk=queue, clock=self._clock)
-            for bench in self._benches
-        ]
-        return queue
 
-    def _start(self, tasks: asyncio.TaskGroup, queue: Queue) -> list[asyncio.Task[None]]:
-        """Start everything that runs for as long as the daemon; returns what is cancelled at the stop."""
-        tasks.create_task(queue.run())
-        return [
-            *(tasks.create_task(intake.run()) for intake in self._intakes),
-            *(tasks.create_task(_look_at_targets(bench)) for bench in self._benches),
-            tasks.create_task(self._prune(queue)),
-        ]
+    def _watch(self, queue: Queue, tasks: asyncio.TaskGroup) -> None:
+        """Start to watch every inbox that is not watched yet."""
+        for name, bench in self._benches.items():
+            if name not in self._watching:
+                intake = Intake(bench.folder, storage=bench.storage, desk=queue, clock=self._clock)
+                self._intakes[name] = intake
+                self._watching[name] = tasks.create_task(intake.run())
+                tasks.create_task(_look_at_targets(bench))
+
+    # Reload.
+
+    async def _obey_reloads(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            await self._reloading.wait()
+            self._reloading.clear()
+            await self._reload(rooms, tasks)
+
+    async def _reload(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
+        """Apply the file as it is now, whole or not at all. What is in hand goes on with the old settings."""
+        usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        notify("RELOADING=1", f"MONOTONIC_USEC={usec}")
+        try:
+            if self._config.source is not None:
+                await self._apply(await asyncio.to_thread(load, self._config.source), rooms, tasks)
+        except ConfigError as error:
+            log.error(  # noqa: TRY400 - the problems are what there is to say
+                "configuration.rejected", problems=str(error).splitlines(), hint="The old one stays in force."
+            )
+        for intake in self._intakes.values():
+            intake.rescan()
+        notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
+
+    async def _apply(self, config: Config, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
+        if config.state != self._config.state:
+            log.warning(
+                "configuration.postponed", key="state", hint="Restart watcherd to use another folder."
+            )
+        self._config = config
+        logs.configure(level=config.log.level, form=config.log.format)
+        before = dict(self._benches)
+        self._furnish(rooms)
+        for name in [name for name in self._watching if self._benches.get(name) is not before.get(name)]:
+            task = self._watching.pop(name)
+            task.cancel()
+            await asyncio.wait({task})  # it lets go of the inbox's lock
+            del self._intakes[name]
+        self._watch(rooms.queue, tasks)
+        await rooms.queue.retry_held_up()
+        log.info("configuration.reloaded", inboxes=len(self._benches))
+
+    # The end.
 
     async def _worked_off(self, queue: Queue) -> bool:
         with contextlib.suppress(FaultError):  # the queue says it, and waits for the journal
-            return all(intake.idle for intake in self._intakes) and await queue.resting(PATIENCE)
+            intakes = self._intakes.values()
+            return all(intake.idle for intake in intakes) and await queue.resting(PATIENCE)
         return False
 
     async def _prune(self, queue: Queue) -> None:
@@ -182,9 +230,9 @@ class Daemon:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop; SIGHUP looks through every inbox at once."""
+        """SIGTERM and SIGINT stop; SIGHUP reads the configuration anew and looks through every inbox."""
         loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._rescan}
+        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._reloading.set}
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:
@@ -192,10 +240,6 @@ class Daemon:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
-
-    def _rescan(self) -> None:
-        for intake in self._intakes:
-            intake.rescan()
 
 
 async def _look_at_targets(bench: Bench) -> None:

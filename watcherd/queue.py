@@ -75,9 +75,11 @@ class Queue:
         self._listener = listener
         self._active: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, Job] = {}
+        self._bench_of: dict[int, Bench] = {}  # as it was when the job was taken up; a reload changes others
         self._open: Counter[tuple[str, bytes]] = Counter()
         self._withdrawals: list[tuple[int, str]] = []
         self._turn = 0
+        self._release_held_up = False
         self._stopped = asyncio.Event()
         self._ended = asyncio.Event()  # whether the loop is over, or has not begun
         self._ended.set()
@@ -91,8 +93,7 @@ class Queue:
         """
         for job in await self._journal.mid_flight():
             await self._move(job, Interrupted(charged=True))
-        for job in await self._journal.held_up():
-            await self._move(job, Due())
+        self._release_held_up = True
         self._open = Counter(await self._journal.open_folders())
 
     async def run(self) -> None:
@@ -114,7 +115,11 @@ class Queue:
             await self._move(self._stranded[-1], Interrupted(charged=False))
             self._stranded.pop()
         await self._withdraw_idle()
-        for job in await self._journal.due(self._clock.now()):
+        due = await self._journal.due(self._clock.now())
+        if self._release_held_up:
+            due += [job for job in await self._journal.held_up() if job not in due]
+            self._release_held_up = False
+        for job in due:
             await self._move(job, Due())
         await self._fill()
         if self._trouble.over():
@@ -133,6 +138,11 @@ class Queue:
             )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), JOURNAL_WAIT)
+
+    async def retry_held_up(self) -> None:
+        """Try the jobs that wait for an endpoint or for storage at once: something was mended."""
+        self._release_held_up = True
+        self._wake.set()
 
     async def stop(self, grace: float) -> None:
         """Start nothing more; give what is in hand `grace` seconds, then leave it resumable."""
@@ -158,13 +168,15 @@ class Queue:
 
     async def resting(self, patience: float) -> bool:
         """Whether nothing is in hand and nothing left can run within `patience` seconds."""
-        if self._active or self._stranded or self._withdrawals or self._wake.is_set():
+        if self._active or self._stranded or self._withdrawals or self._release_held_up:
+            return False
+        if self._wake.is_set():
             return False
         horizon = self._clock.now() + patience
         due = await self._journal.next_due()
         if due is not None and due <= horizon:
             return False
-        for name, bench in self._benches.items():
+        for name, bench in list(self._benches.items()):
             pause = bench.gate.pause
             blocked = pause is not None and pause.until > horizon
             if not blocked and await self._journal.startable(name, limit=1):
@@ -229,36 +241,37 @@ class Queue:
             started = False
             for offset in range(len(names)):
                 name = names[(self._turn + offset) % len(names)]
-                job = await self._next(name)
+                bench = self._benches.get(name)  # a reload may have taken it away
+                job = None if bench is None else await self._next(name, bench)
                 if job is not None and job.suspect and self._in_hand:
                     return  # a suspect travels alone, so that the next death tells who it was
-                if job is not None:
-                    await self._start(job)
+                if job is not None and bench is not None:
+                    await self._start(job, bench)
                     self._turn = (self._turn + offset + 1) % len(names)
                     started = True
                     break
 
-    async def _next(self, inbox: str) -> Job | None:
+    async def _next(self, inbox: str, bench: Bench) -> Job | None:
         if any(job.suspect for job in self._in_hand.values()):
             return None
-        gate = self._benches[inbox].gate
-        load = sum(1 for job in self._in_hand.values() if self._benches[job.inbox].gate is gate)
-        if load >= gate.allowance():
+        load = sum(1 for other in self._bench_of.values() if other.gate is bench.gate)
+        if load >= bench.gate.allowance():
             return None
         in_hand = set(self._active)  # a job that ends while the journal is read would come back as it was
         candidates = await self._journal.startable(inbox, limit=len(in_hand) + 1)
         return next((job for job in candidates if job.id not in in_hand), None)
 
-    async def _start(self, job: Job) -> None:
+    async def _start(self, job: Job, bench: Bench) -> None:
         if job.state is State.QUEUED:
             job = await self._move(job, Started())
         self._in_hand[job.id] = job
+        self._bench_of[job.id] = bench
         self._active[job.id] = asyncio.create_task(self._travel(job), name=f"job {job.id}")
 
     async def _travel(self, job: Job) -> None:
         """One journey, each event recorded before it goes on. A bug costs this job a wait, nothing else."""
         try:
-            async with aclosing(Journey(job, self._benches[job.inbox]).events()) as events:
+            async with aclosing(Journey(job, self._bench_of[job.id]).events()) as events:
                 async for event in events:
                     job = await self._move(job, event)
                     self._in_hand[job.id] = job
@@ -274,7 +287,7 @@ class Queue:
             log.exception("job.crashed", job=job.id, file=job.path)
             await self._put_aside(job)
         finally:
-            del self._active[job.id], self._in_hand[job.id]
+            del self._active[job.id], self._in_hand[job.id], self._bench_of[job.id]
             self._wake.set()
 
     async def _put_aside(self, job: Job) -> None:

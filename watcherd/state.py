@@ -6,8 +6,17 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where what can be made again is kept: systemd's cache folder, else the XDG one."""
+    if given := environ.get("CACHE_DIRECTORY"):
+        return Path(given)
+    base = environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "watcherd"
 
 
 class LockedError(Exception):

@@ -151,6 +151,10 @@ def test_status_shows_what_was_done_and_what_failed(tmp_path: Path, endpoint: Lo
     assert states == {"good.mp3": "done", "bad.mp3": "failed"}
     after = watcherd("status", "--config", daemon.config, home=tmp_path, environ=environ)
     assert "daemon: not running" in after.stdout
+    other = configuration(tmp_path, endpoint=endpoint, folder_keys={"name": "renamed"})
+    after = watcherd("status", "--config", written(tmp_path, other), home=tmp_path, environ=environ)
+    assert "renamed: nothing yet" in after.stdout
+    assert "inbox: 1 done, 1 failed  (not configured)" in after.stdout
 
 
 def test_status_before_the_first_run_says_so(home: Path, endpoint: LocalEndpoint) -> None:

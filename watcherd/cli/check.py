@@ -16,13 +16,13 @@ from watcherd.cli.exits import Exit
 from watcherd.cli.loading import load_or_exit
 from watcherd.clock import SystemClock
 from watcherd.config.model import Config, Endpoint, Folder
-from watcherd.daemon import gates_for
 from watcherd.endpoint.gate import Gate
+from watcherd.endpoint.gates import Gates
 from watcherd.faults import FaultError
 from watcherd.inbox.condition import Reach
 from watcherd.inbox.root import reach_of
 from watcherd.inbox.touch import open_root
-from watcherd.state import StateFolder
+from watcherd.state import StateFolder, cache_folder
 
 
 class Level(StrEnum):
@@ -131,8 +131,10 @@ def _target(what: str, target: Path, folder: Folder, device: int) -> Finding:
 
 async def _endpoints(config: Config) -> list[Finding]:
     used = {folder.endpoint for folder in config.folders}
-    async with gates_for(config, wake=asyncio.Event(), clock=SystemClock()) as gates:
-        return [await _endpoint(gate, config) for name, gate in gates.items() if name in used]
+    cache = cache_folder(os.environ)
+    async with Gates(wake=asyncio.Event(), clock=SystemClock(), cache=cache) as gates:
+        gates.furnish(config.endpoints)
+        return [await _endpoint(gates[name], config) for name in sorted(used)]
 
 
 async def _endpoint(gate: Gate, config: Config) -> Finding:

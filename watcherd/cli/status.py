@@ -54,6 +54,10 @@ def _snapshot(config: Config, daemon: str, reader: Reader | None) -> dict[str, A
             }
             for folder in config.folders
         ],
+        "not_configured": {
+            name: {str(state): n for state, n in sorted(counts[name].items())}
+            for name in sorted(counts.keys() - {folder.name for folder in config.folders})
+        },
         "in_flight": [] if reader is None else [_row(seen) for seen in reader.in_flight(SHOWN)],
         "recent": [] if reader is None else [_row(seen) for seen in reader.recent(SHOWN)],
     }
@@ -92,6 +96,10 @@ def _table(snapshot: dict[str, Any]) -> str:
         jobs = ", ".join(f"{n} {state}" for state, n in inbox["jobs"].items()) or "nothing yet"
         missing = "" if inbox["present"] else "  MISSING: create or mount it"
         lines.append(f"  {inbox['name']}: {jobs}  ({inbox['inbox']} -> {inbox['endpoint']}){missing}")
+    for name, states in snapshot["not_configured"].items():
+        lines.append(
+            f"  {name}: {', '.join(f'{n} {state}' for state, n in states.items())}  (not configured)"
+        )
     for title, rows in (
         ("in flight and waiting", snapshot["in_flight"]),
         ("last done and failed", snapshot["recent"]),

@@ -24,7 +24,7 @@ from watcherd.cli.progress import Steps
 from watcherd.clock import SystemClock
 from watcherd.config.load import ConfigError, find, parse
 from watcherd.config.model import Config, Folder, Format
-from watcherd.daemon import cache_folder, gates_for
+from watcherd.endpoint.gates import Gates
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import identity_of
 from watcherd.job import Delivered, Event, Job, Outcome, Postponed, Started, Withdrawn
@@ -33,7 +33,7 @@ from watcherd.logs import escaped
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue
-from watcherd.state import StateFolder
+from watcherd.state import StateFolder, cache_folder
 
 PATIENCE = 60.0  # seconds that the command waits by itself for an endpoint
 TICK = 0.05
@@ -104,7 +104,9 @@ class _Run:
             storage = Storage("translate")
             stack.callback(storage.close)
             wake = asyncio.Event()
-            gates = await stack.enter_async_context(gates_for(self._config, wake=wake, clock=clock))
+            cache = cache_folder(os.environ)
+            gates = await stack.enter_async_context(Gates(wake=wake, clock=clock, cache=cache))
+            gates.furnish(self._config.endpoints)
             planning = asyncio.Lock()
             benches = {
                 name: Bench(

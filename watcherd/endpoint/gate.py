@@ -119,6 +119,14 @@ class Gate:
             self.pause = None
             self._wake.set()
 
+    def reopen(self) -> None:
+        """End a pause by a person's word: the next request is the probe."""
+        self._pauses = 0
+        if self.pause is not None:
+            log.info("endpoint.reopened", endpoint=self.endpoint.name)
+            self.pause = None
+            self._wake.set()
+
     def close_for(self, fault: Fault) -> Pause:
         """Pause the endpoint after its fault, longer if the last pause's probe failed too."""
         now = self._clock.now()
