@@ -160,8 +160,7 @@ class Daemon:
             if name not in self._watching:
                 intake = Intake(bench.folder, storage=bench.storage, desk=queue, clock=self._clock)
                 self._intakes[name] = intake
-                self._watching[name] = tasks.create_task(intake.run())
-                tasks.create_task(_look_at_targets(bench))
+                self._watching[name] = tasks.create_task(_attend(intake, bench))
 
     # Reload.
 
@@ -240,6 +239,13 @@ class Daemon:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+async def _attend(intake: Intake, bench: Bench) -> None:
+    """Watch one inbox until cancelled, whatever the storage of its targets does."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_look_at_targets(bench))
+        await intake.run()
 
 
 async def _look_at_targets(bench: Bench) -> None:
