@@ -17,6 +17,7 @@ from watcherd import logs
 from watcherd.clock import SystemClock
 from watcherd.config.load import ConfigError, load
 from watcherd.config.model import Config
+from watcherd.delivery import files
 from watcherd.endpoint.gates import Gates
 from watcherd.faults import FaultError
 from watcherd.inbox.intake import Intake
@@ -249,10 +250,14 @@ async def _attend(intake: Intake, bench: Bench) -> None:
 
 
 async def _look_at_targets(bench: Bench) -> None:
-    """Say at the start which done or failed folder is missing, before a file needs it."""
+    """Say at the start which done or failed folder is missing, and clear up what a lost job left there."""
     folder = bench.folder
     for target in (folder.done, folder.failed):
         inside = target.is_relative_to(folder.inbox)  # then it is made when it is first needed
         if not inside and not await bench.storage.call(os.path.isdir, target):
             hint = f"Create it: mkdir -p {target}, or mount what belongs there."
             log.warning("folder.missing", inbox=folder.name, path=str(target), hint=hint)
+        with contextlib.suppress(OSError, FaultError):  # a delivery that needs the folder says what is wrong
+            is_over = await bench.journal.what_is_over()
+            swept = await bench.storage.call(files.sweep, target, is_over=is_over)
+            log.debug("folder.swept", inbox=folder.name, path=str(target), files=swept)

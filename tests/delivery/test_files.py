@@ -331,11 +331,11 @@ def test_the_sweep_removes_only_temporary_files_of_jobs_that_are_not_live(world:
     (world.target / "link").symlink_to(world.inbox)
     (world.inbox / ".watcherd-8-0.tmp").touch()
     (world.target / ".watcherd-8-1.tmp").mkdir()
-    assert sweep(world.target, live={JOB}) == 2
+    assert sweep(world.target, is_over=lambda job: job != JOB) == 2
     assert {path.name for path in (world.target / "sub").iterdir()} == {*kept, "other.srt"}
     assert (world.inbox / ".watcherd-8-0.tmp").exists()
-    assert sweep(world.target / "link", live=()) == 1
-    assert sweep(world.root / "none", live=()) == 0
+    assert sweep(world.target / "link", is_over=lambda _: True) == 1
+    assert sweep(world.root / "none", is_over=lambda _: True) == 0
 
 
 def test_the_report_of_a_file_that_was_moved_back_goes(world: World) -> None:

@@ -100,10 +100,10 @@ def test_the_sweep_removes_what_a_dead_job_left(way: str) -> None:
                 world.deliver()
             machine.stop_after = NEVER
             before = world.files(world.target)
-            sweep(world.target, live={JOB})
+            sweep(world.target, is_over=lambda job: job != JOB)
             assert world.files(world.target) == before
             left = sum(name.endswith(".tmp") for name in before)
-            assert sweep(world.target, live={JOB + 1}) == left
+            assert sweep(world.target, is_over=lambda job: job != JOB + 1) == left
             assert not [name for name in world.files(world.target) if name.endswith(".tmp")]
 
 

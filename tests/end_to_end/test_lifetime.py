@@ -184,3 +184,20 @@ def test_a_missing_done_folder_is_said_at_the_start_and_waited_for(
     daemon.event("job.done", timeout=60)
     assert daemon.stop() == 0
     assert len(endpoint.requests) == 1
+
+
+def test_what_a_lost_delivery_left_is_cleared_up_at_the_start(
+    tmp_path: Path, endpoint: LocalEndpoint
+) -> None:
+    with RunningDaemon(tmp_path, configuration(tmp_path, endpoint=endpoint), key=endpoint.key) as daemon:
+        daemon.drop(clip("mp3"), "sub/talk.mp3")
+        job = daemon.event("job.done")["job"]
+        assert daemon.stop() == 0
+        left = daemon.done / "sub" / f".watcherd-{job}-2.tmp"
+        others = daemon.done / "sub" / f".watcherd-{job + 1000}-2.tmp"
+        left.touch()
+        others.touch()
+        daemon.start()
+        daemon.event("folder.swept", path=str(daemon.done), files=1)
+        assert not left.exists()
+        assert others.exists(), "a number that was never given out is not ours to judge"

@@ -247,6 +247,15 @@ async def test_what_is_final_and_old_is_forgotten_and_nothing_else(journal: Jour
     assert len(await journal.attempts(waiting.id)) == 1
 
 
+async def test_over_is_what_was_given_out_and_is_open_no_more(journal: Journal) -> None:
+    final = await moved(journal, await added(journal, b"1"), Withdrawn("vanished"))
+    queued = await added(journal, b"2")
+    is_over = await journal.what_is_over()
+    assert is_over(final.id)
+    assert not is_over(queued.id)
+    assert not is_over(queued.id + 1), "a job that is made after the question"
+
+
 async def test_the_journal_is_durable_by_its_settings(journal: Journal) -> None:
     assert (await journal._call(journal._select, "PRAGMA synchronous"))[0][0] == 2
     assert (await journal._call(journal._select, "PRAGMA journal_mode"))[0][0] == "wal"

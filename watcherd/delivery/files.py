@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from watcherd.delivery import folders, look, names, report
@@ -74,10 +74,13 @@ def list_names(target: Path, folder: bytes) -> set[bytes]:
         return set()
 
 
-def sweep(target: Path, *, live: Collection[int]) -> int:
-    """Remove the temporary files below done or failed of jobs that are not `live`; return how many."""
+def sweep(target: Path, *, is_over: Callable[[int], bool]) -> int:
+    """Remove the temporary files below done or failed of jobs that are over; return how many.
+
+    Raises OSError and FaultError where the folder cannot be opened.
+    """
     with contextlib.suppress(FileNotFoundError), folders.opened(target, b"") as root_fd:
-        return sum(_swept(fd, found, live) for _, _, found, fd in os.fwalk(b".", dir_fd=root_fd))
+        return sum(_swept(fd, found, is_over) for _, _, found, fd in os.fwalk(b".", dir_fd=root_fd))
     return 0
 
 
@@ -102,11 +105,11 @@ def clear_report(failed: Path, path: bytes) -> bool:
         return False
 
 
-def _swept(folder_fd: int, found: Collection[bytes], live: Collection[int]) -> int:
+def _swept(folder_fd: int, found: Collection[bytes], is_over: Callable[[int], bool]) -> int:
     removed = 0
     for name in found:
         match = TEMPORARY.fullmatch(name)
-        if match and int(match.group(1)) not in live:
+        if match and is_over(int(match.group(1))):
             with contextlib.suppress(OSError):  # it goes with the next sweep
                 os.unlink(name, dir_fd=folder_fd)
                 removed += 1

@@ -106,6 +106,13 @@ class Journal:
         """The open jobs whose file lies directly in `folder` (relative to the inbox, b"" for its root)."""
         return await self._jobs(f"inbox = ? AND folder = ? AND {_OPEN}", inbox, folder)
 
+    async def what_is_over(self) -> Callable[[int], bool]:
+        """A test for job numbers: given out by now, and not open any more."""
+        rows = await self._call(self._select, f"SELECT id, {_OPEN} AS open FROM jobs")  # noqa: S608 - a constant
+        newest = max((row["id"] for row in rows), default=0)
+        still_open = {row["id"] for row in rows if row["open"]}
+        return lambda job_id: job_id <= newest and job_id not in still_open
+
     async def job(self, job_id: int) -> Job | None:
         """One job by its number."""
         found = await self._jobs("id = ?", job_id)
