@@ -201,7 +201,7 @@ class Daemon:
             await asyncio.wait({task})  # it lets go of the inbox's lock
             del self._intakes[name]
         self._watch(rooms.queue, tasks)
-        await rooms.queue.retry_held_up()
+        rooms.queue.retry_held_up()
         log.info("configuration.reloaded", inboxes=len(self._benches))
 
     # The end.

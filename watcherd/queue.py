@@ -139,7 +139,7 @@ class Queue:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), JOURNAL_WAIT)
 
-    async def retry_held_up(self) -> None:
+    def retry_held_up(self) -> None:
         """Try the jobs that wait for an endpoint or for storage at once: something was mended."""
         self._release_held_up = True
         self._wake.set()
