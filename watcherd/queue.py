@@ -137,7 +137,8 @@ class Queue:
                 times=self._trouble.count,
             )
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), JOURNAL_WAIT)
+            async with asyncio.timeout(JOURNAL_WAIT):
+                await self._stopped.wait()
 
     def retry_held_up(self) -> None:
         """Try the jobs that wait for an endpoint or for storage at once: something was mended."""
@@ -231,7 +232,8 @@ class Queue:
         if due is not None:
             times.append(due)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.0, min(times) - now) if times else None)
+            async with asyncio.timeout(max(0.0, min(times) - now) if times else None):
+                await self._wake.wait()
 
     async def _fill(self) -> None:
         """Start jobs while any inbox has one and its endpoint allows it, the inboxes in turn."""

@@ -16,10 +16,13 @@ import pytest
 
 from tests.inbox.support import QUICK, FakeDesk, Logged, at_work, eventually, folder_at, never, notes, run
 from tests.inbox.test_watch import overflow
+from watcherd.clock import SystemClock
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.inbox import arrivals, intake, settle, warden, watch
 from watcherd.inbox.condition import Condition, Reach
+from watcherd.inbox.intake import Intake
 from watcherd.inbox.reconcile import Listing
+from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import identity_of
 from watcherd.job import Identity, State
 
@@ -528,3 +531,22 @@ async def test_what_was_noticed_is_logged_once(inbox: Path, desk: FakeDesk, logg
         await eventually(lambda: desk.admitted)
     assert logged.times("arrival.noticed") == 1
     assert logged.times("inbox.watching") == 1
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_an_inbox_that_is_told_to_end_as_a_hint_comes_ends(
+    inbox: Path, desk: FakeDesk, turns: int
+) -> None:
+    storage = Storage("test", idle=0.5)
+    running = Intake(folder_at(inbox), storage=storage, desk=desk, clock=SystemClock())
+    task = asyncio.create_task(running.run())
+    await eventually(lambda: running.state.scanned is not None)
+    await asyncio.sleep(0.05)  # it rests by now, in most cases
+    running.rescan()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    ended, _ = await asyncio.wait({task}, timeout=10)
+    task.cancel()
+    storage.close()
+    assert ended

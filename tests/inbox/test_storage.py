@@ -58,7 +58,8 @@ async def test_a_cancelled_wait_leaves_its_thread_behind() -> None:
     storage, release = Storage("left"), threading.Event()
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(storage.call(release.wait), 0.05)
+        async with asyncio.timeout(0.05):
+            await storage.call(release.wait)
     assert time.monotonic() - began < 5
     assert await storage.call(int) == 0
     release.set()

@@ -170,7 +170,8 @@ class Intake:
             await asyncio.sleep(0)
             return
         with contextlib.suppress(TimeoutError):
-            self._hints.put_nowait(await asyncio.wait_for(self._hints.get(), seconds))
+            async with asyncio.timeout(seconds):
+                self._hints.put_nowait(await self._hints.get())
 
     async def _tend(self) -> None:
         tended = await self._warden.tend()
