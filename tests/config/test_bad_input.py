@@ -79,7 +79,7 @@ COMPUTE_TYPES = (
 )
 FOLDER_KEYS = (
     "inbox, name, done, failed, endpoint, model, prompt, temperature, formats, recursive, include, exclude, "
-    "settle, watch, poll_interval and rescan"
+    "settle, watch, poll_interval, rescan and retry"
 )
 NO_OTHER_KEY = "an embedded endpoint has no other key; its engine's keys stand inside embedded"
 OWN_FIELD = "watcherd sends this field itself; fields are for what a server wants beyond it"
@@ -118,6 +118,14 @@ SINGLE = "write a single value; a text that begins with { or [ needs quotes"
         ('name: "a\\nb"', 'name: "a\\nb": write it without line breaks and control characters'),
         ("model: ' '", 'model: " ": write a text that is not empty'),
         ("endpoint: [local]", f"endpoint: {SINGLE}"),
+        ("retry: 5", 'retry: "5": write keys and values: {key: value}'),
+        ("retry: {attempts: 0}", 'retry.attempts: "0": write at least 1'),
+        ("retry: {attempts: five}", 'retry.attempts: "five": write a whole number, such as 4'),
+        ("retry: {for: 5}", 'retry.for: "5": write a duration with its unit, such as 500ms, 2s, 10m or 24h'),
+        ("retry: {for: 32d}", 'retry.for: "32d": write a duration above 0 and of at most 744h'),
+        ("retry: {attemps: 3}", 'retry.attemps: unknown key; did you mean "attempts"?'),
+        ("retry: {period: 24h}", "retry.period: unknown key; known here: attempts and for"),
+        ("for: 24h", "for: unknown key here; it belongs to a folder's retry"),
     ],
 )
 def test_a_wrong_value_in_a_folder(line: str, problem: str | None) -> None:
@@ -156,6 +164,16 @@ def test_a_wrong_value_in_a_folder(line: str, problem: str | None) -> None:
             "headers.a b: this is not the name of a header; write letters, digits and dashes",
         ),
         ("headers: {content-type: x}", "headers.content-type: watcherd sets this header itself"),
+        ("budget: 600", 'budget: "600": write keys and values: {key: value}'),
+        ("budget: {}", "budget.minutes_per_day: missing; for example minutes_per_day: 600"),
+        ("budget: {minutes_per_day: 0}", 'budget.minutes_per_day: "0": write more than 0'),
+        ("budget: {minutes_per_day: 10m}", 'budget.minutes_per_day: "10m": write a number, such as 0 or 0.2'),
+        ("budget: {minutes_per_day: 9999999}", 'budget.minutes_per_day: "9999999": write at most 1000000'),
+        (
+            "budget: {minuts_per_day: 5, minutes_per_day: 5}",
+            'budget.minuts_per_day: unknown key; did you mean "minutes_per_day"?',
+        ),
+        ("minutes_per_day: 600", "minutes_per_day: unknown key here; it belongs to an endpoint's budget"),
         ("allow_http: on", 'allow_http: "on": write true or false'),
         (
             "proxy: proxy:3128",
@@ -188,6 +206,8 @@ folders: [{{inbox: /srv/in}}]
             "endpoints: [comet]",
             "1: endpoints: write each endpoint by its name: {NAME: {base_url: …, model: …}}",
         ),
+        ("endpoints: []", "1: endpoints: write each endpoint by its name: {NAME: {base_url: …, model: …}}"),
+        ("endpoints: ''", "1: endpoints: write each endpoint by its name: {NAME: {base_url: …, model: …}}"),
         (
             "endpoints: {comet: sk-1}",
             "1: endpoints.comet: write its keys: {base_url: …, model: …}, or {embedded: {}}",
@@ -216,6 +236,7 @@ folders: [{{inbox: /srv/in}}]
             "log: {level: warn}",
             '1: log.level: "warn": write debug, info, warning or error; did you mean "warning"?',
         ),
+        ("keep: {jobs: 0s}", '1: keep.jobs: "0s": write a duration above 0 and of at most 3650d'),
         ("stop_grace: 0s", '1: stop_grace: "0s": write a duration above 0 and of at most 744h'),
         ("state: [a]", f"1: state: {SINGLE}"),
         ("state: ${NOPE}", '1: state: "${NOPE}": the environment variable NOPE is not set'),

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from watcherd.config.document import Node, compose
 from watcherd.config.load import Config, load, parse
-from watcherd.config.model import Embedded, Endpoint, Folder, Keep, Log, Section, Timeout
+from watcherd.config.model import Budget, Embedded, Endpoint, Folder, Keep, Log, Retry, Section, Timeout
 from watcherd.config.starter import starter
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -29,7 +29,12 @@ def sections(config: Config) -> dict[type[Section], Section]:
     """Each model with the section of the example that shows it."""
     cometapi, local = config.endpoints["cometapi"], config.endpoints["local"]
     assert local.embedded is not None
-    shown = [config, cometapi, cometapi.timeout, local.embedded, config.folders[0], config.keep, config.log]
+    assert cometapi.budget is not None
+    folder = config.folders[0]
+    shown = [
+        config, cometapi, cometapi.timeout, cometapi.budget, local.embedded, folder, folder.retry,
+        config.keep, config.log,
+    ]  # fmt: skip
     return {type(section): section for section in shown}
 
 
@@ -45,8 +50,10 @@ def nodes() -> dict[type[Section], dict[str, Node]]:
         Config: root.entries,
         Endpoint: cometapi | embedded,
         Timeout: cometapi["timeout"].entries,
+        Budget: cometapi["budget"].entries,
         Embedded: embedded["embedded"].entries,
         Folder: folders[0].entries,
+        Retry: folders[0].entries["retry"].entries,
         Keep: root.entries["keep"].entries,
         Log: root.entries["log"].entries,
     }
@@ -76,7 +83,7 @@ def test_the_example_shows_every_model() -> None:
 @pytest.mark.parametrize("model", list(nodes()))
 def test_the_example_shows_every_key_once_and_says_why(model: type[Section]) -> None:
     written = nodes()[model]
-    known = {name for name in model.model_fields if (model, name) not in NOT_IN_THE_FILE}
+    known = {key for key in model.known_keys() if (model, key) not in NOT_IN_THE_FILE}
     assert set(written) - {"defaults"} == known
     lines = EXAMPLE.read_text().splitlines()
     for node in written.values():
@@ -90,6 +97,7 @@ def test_each_default_shown_is_the_default(example: Config, model: type[Section]
     for name, field in model.model_fields.items():
         if field.default is not PydanticUndefined and name not in {
             "api_key",
+            "budget",
             "embedded",
             "source",
             "warnings",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.said import read
+from tests.config.said import read, said
 from watcherd.config.load import ConfigError, find, load, parse
-from watcherd.config.model import EMBEDDED_URL, Endpoint, Folder, Timeout
+from watcherd.config.model import EMBEDDED_URL, Budget, Endpoint, Folder, Retry, Timeout
 
 SHORTEST = "folders: [{inbox: ~/inbox}]"
 
@@ -66,6 +66,37 @@ def test_a_folder_goes_before_the_defaults_and_they_before_ours() -> None:
     assert second.rescan == 60
 
 
+def test_a_mapping_of_a_folder_and_that_of_the_defaults_are_merged_key_by_key() -> None:
+    text = """\
+    defaults: {retry: {attempts: 9, for: 1h}}
+    folders:
+      - inbox: /a
+      - {inbox: /b, retry: {attempts: 2}}
+      - {inbox: /c, retry: {for: 90s}}
+      - {inbox: /d, retry: null}
+    """
+    assert [folder.retry for folder in read(text).folders] == [
+        Retry(attempts=9, period=3600),
+        Retry(attempts=2, period=3600),
+        Retry(attempts=9, period=90),
+        Retry(attempts=5, period=24 * 3600),
+    ]
+
+
+def test_a_retry_that_is_given_in_part_keeps_the_other_default() -> None:
+    first, second = read(
+        "folders: [{inbox: /a, retry: {attempts: 2}}, {inbox: /b, retry: {for: 2h}}]"
+    ).folders
+    assert first.retry == Retry(attempts=2)
+    assert second.retry == Retry(period=7200)
+
+
+def test_a_mistake_in_the_retry_of_the_defaults_is_said_once_and_where_it_stands() -> None:
+    text = "defaults: {retry: {for: 5}}\nfolders: [{inbox: /a}, {inbox: /b, retry: {attempts: 2}}]\n"
+    (line,) = said(text)
+    assert line.startswith('1: defaults.retry.for: "5": write a duration')
+
+
 def test_a_key_with_nothing_behind_it_means_its_default() -> None:
     text = """\
     endpoints:
@@ -105,6 +136,7 @@ def test_every_kind_of_value_is_read() -> None:
         upload: flac
         timeout: {connect: 1500ms, read: 1h}
         allow_http: true
+        budget: {minutes_per_day: 90.5}
     folders:
       - {inbox: /a, temperature: 0.2, recursive: false, watch: poll, include: ["*.mp3"], exclude: [a, b]}
     stop_grace: 5s
@@ -114,6 +146,7 @@ def test_every_kind_of_value_is_read() -> None:
     endpoint, folder = config.endpoints["comet"], config.folders[0]
     assert (endpoint.concurrency, endpoint.max_upload, endpoint.upload) == (7, 24 * 2**20, "flac")
     assert endpoint.timeout == Timeout(connect=1.5, read=3600)
+    assert endpoint.budget == Budget(minutes_per_day=90.5)
     assert (folder.temperature, folder.recursive, folder.watch) == (0.2, False, "poll")
     assert (folder.include, folder.exclude) == (("*.mp3",), ("a", "b"))
     assert (config.stop_grace, config.log.level, config.log.format) == (5, "debug", "json")

@@ -6,8 +6,6 @@ Compared are the real paths, links followed, so that two names of one place are 
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from watcherd.config.document import Node
 from watcherd.config.model import Folder
 from watcherd.config.problems import Problem, quoted
+from watcherd.promptly import side_by_side
 
 _PATIENCE = 2.0  # seconds for all folders; following links on a dead mount may never end
 
@@ -87,16 +86,6 @@ def _problem(place: Place, key: str, message: str) -> Problem:
 
 
 def _followed(paths: Iterable[Path]) -> dict[Path, Path]:
-    """Follow links, in threads of their own; a path whose storage does not answer counts as it is written."""
-    real: dict[Path, Path] = {}
-
-    def follow(path: Path) -> None:
-        real[path] = Path(os.path.realpath(path))
-
-    threads = {path: threading.Thread(target=follow, args=(path,), daemon=True) for path in paths}
-    deadline = time.monotonic() + _PATIENCE
-    for thread in threads.values():
-        thread.start()
-    for thread in threads.values():
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return {path: real.get(path, path) for path in threads}
+    """Follow links; a path whose storage does not answer counts as it is written."""
+    answers = side_by_side(os.path.realpath, paths, patience=_PATIENCE)
+    return {path: path if isinstance(real, OSError) else Path(real) for path, real in answers.items()}

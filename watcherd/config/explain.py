@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from watcherd.config.document import Node
-from watcherd.config.model import Embedded, Endpoint, Folder, Log, Section, Timeout
+from watcherd.config.model import Budget, Embedded, Endpoint, Folder, Log, Retry, Section, Timeout
 from watcherd.config.problems import Problem, listed, nearest
 
 _SECRET = {"api_key", "headers"}
@@ -23,6 +23,8 @@ _HOMES: tuple[tuple[str, type[Section]], ...] = (
     ("an endpoint", Endpoint),
     ("an endpoint's timeout", Timeout),
     ("an endpoint's embedded", Embedded),
+    ("an endpoint's budget", Budget),
+    ("a folder's retry", Retry),
     ("log", Log),
 )
 
@@ -45,7 +47,7 @@ def explain(model: type[Section], node: Node, error: ValidationError) -> list[Pr
 def unknown_key(node: Node, name: str, known: Iterable[str]) -> Problem:
     """Say that a key is none of those known here, and which one may have been meant."""
     keys = list(known)
-    home = next((home for home, model in _HOMES if name in model.model_fields), None)
+    home = next((home for home, model in _HOMES if name in model.known_keys()), None)
     meant = (
         nearest(name, keys, likeness=0.8)
         or (f" here; it belongs to {home}" if home else "")
@@ -59,7 +61,7 @@ def _problem(model: type[Section], node: Node, detail: ErrorDetails) -> Problem:
     location = detail["loc"]
     place = _place(node, location)
     if detail["type"] == "extra_forbidden":
-        return unknown_key(place, str(location[-1]), _section(model, location[:-1]).model_fields)
+        return unknown_key(place, str(location[-1]), _section(model, location[:-1]).known_keys())
     if detail["type"] == "missing":
         return place.problem(f"missing{_example(_section(model, location[:-1]), str(location[-1]))}")
     secret = any(step in _SECRET for step in location)
@@ -107,10 +109,12 @@ def _message(node: Node, detail: ErrorDetails) -> str:
             message = f"write {listed(choices)}{meant}"
         case "tuple_type":
             message = f"write a list: [{node.value if isinstance(node.value, str) else 'a, b'}]"
-        case "greater_than_equal" | "less_than_equal":
-            message = (
-                f"write at least {context['ge']:g}" if "ge" in context else f"write at most {context['le']:g}"
-            )
+        case "greater_than_equal":
+            message = f"write at least {context['ge']:.0f}"
+        case "greater_than":
+            message = f"write more than {context['gt']:.0f}"
+        case "less_than_equal":
+            message = f"write at most {context['le']:.0f}"
         case _ if node.value is None:
             message = "write a value; there is none"
         case _:

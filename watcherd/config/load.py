@@ -1,7 +1,8 @@
 """Find and read a configuration: a path or a text comes in, a `Config` or a `ConfigError` goes out.
 
 The error holds every problem of the file at once, each with its line, dotted key, value and what would be
-right. Reading has no side effects; it touches the disk for the file itself, secrets, and links in paths.
+right. Reading has no side effects; it touches the disk for the file itself, secrets, certificates, and links
+in paths, and waits for none of them longer than some seconds.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from pathlib import Path
 
 from watcherd.config.model import Config
 from watcherd.config.problems import ConfigError, Problem, listed, printable
-from watcherd.config.reading import read
+from watcherd.config.reading import read, read_state
 from watcherd.config.values import Surroundings, xdg_folder
+from watcherd.promptly import promptly
 
-__all__ = ["Config", "ConfigError", "Problem", "find", "load", "parse"]
+__all__ = ["Config", "ConfigError", "Problem", "find", "load", "parse", "state_of"]
 
 _LARGEST = 2**20  # bytes; a file beyond that is something else
 _MAKE_ONE = "make one with: watcherd init"
@@ -56,6 +58,15 @@ def load(path: Path) -> Config:
     return config.model_copy(update={"warnings": (*config.warnings, warning)})
 
 
+def state_of(path: Path) -> Path | None:
+    """The state folder that a file names; None where that cannot be told. Raises ConfigError as `find` does.
+
+    A daemon that runs there can be asked, however wrong its file has become, and without any secret of it.
+    """
+    text, _ = _content(path)
+    return read_state(text, around=_around(path, os.environ))
+
+
 def parse(text: str, *, source: Path | None, environ: Mapping[str, str]) -> Config:
     """Read a configuration from its text; relative paths start at `source`'s folder, or the current one.
 
@@ -74,8 +85,7 @@ def _around(source: Path | None, environ: Mapping[str, str]) -> Surroundings:
 def _content(path: Path) -> tuple[str, int]:
     """Read the file's text and permission bits."""
     try:
-        with open(path, "rb") as file:
-            content, mode = file.read(_LARGEST + 1), os.fstat(file.fileno()).st_mode
+        content, mode = promptly(_first_bytes, path)
     except FileNotFoundError:
         raise ConfigError([_about_file(f"there is no such file; {_MAKE_ONE}")], source=str(path)) from None
     except OSError as error:
@@ -89,6 +99,11 @@ def _content(path: Path) -> tuple[str, int]:
         line = content.count(b"\n", 0, error.start) + 1
         problem = Problem(line=line, key="", value="", message="not UTF-8; save the file in that encoding")
         raise ConfigError([problem], source=str(path)) from None
+
+
+def _first_bytes(path: Path) -> tuple[bytes, int]:
+    with open(path, "rb") as file:
+        return file.read(_LARGEST + 1), os.fstat(file.fileno()).st_mode
 
 
 def _about_file(message: str) -> Problem:

@@ -1,186 +1,160 @@
 """The configuration as values: what a YAML file says comes in as plain data, checked frozen models go out.
 
-Every text is read here (durations, sizes, paths, secrets), so the models take plain data straight from the
-file as well as Python values. Durations are seconds, sizes are bytes, paths are absolute.
+Every text is read by its field's type, so the models take plain data straight from the file as well as
+Python values. Durations are seconds, sizes are bytes, paths are absolute. The text under a field says what
+its key is for; `watcherd schema` shows it to editors.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from watcherd.config import secrets, values
-from watcherd.config.values import Surroundings
+from watcherd.config import values
+from watcherd.config.kinds import (
+    AbsolutePath,
+    Address,
+    Age,
+    Count,
+    Duration,
+    EngineModel,
+    FieldName,
+    Format,
+    Formats,
+    HeaderName,
+    Minutes,
+    Proxy,
+    Rate,
+    Route,
+    Secret,
+    Shape,
+    Size,
+    Switch,
+    Temperature,
+    Words,
+)
+from watcherd.promptly import promptly
+
+__all__ = [
+    "EMBEDDED_URL",
+    "Budget",
+    "Config",
+    "Embedded",
+    "Endpoint",
+    "Folder",
+    "Format",
+    "Keep",
+    "Log",
+    "Retry",
+    "Section",
+    "Timeout",
+]
 
 EMBEDDED_URL = "http://embedded/v1"
-_LONGEST_WAIT = 31 * 24 * 3600  # seconds; a longer duration is a slip, and timers have their limits
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FIELD_NAME = re.compile(r'[^\x00-\x1f\x7f"\\]+')
-_OWN_HEADERS = {"content-type", "content-length", "transfer-encoding"}
-_OWN_FIELDS = {"file", "model", "prompt", "response_format", "temperature"}
 
-Format = Literal["srt", "vtt", "txt"]
 ComputeType = Literal[
     "auto", "default", "int8", "int8_float32", "int8_float16", "int8_bfloat16",
     "int16", "float16", "bfloat16", "float32",
 ]  # fmt: skip
 
 
-def _reading(read: Callable[[str], object]) -> BeforeValidator:
-    """Read a value's text; a Python value passes as it is."""
-
-    def before(value: object) -> object:
-        return read(value) if isinstance(value, str) else value
-
-    return BeforeValidator(before)
-
-
-def _around(info: ValidationInfo) -> Surroundings:
-    if isinstance(info.context, Surroundings):
-        return info.context
-    return Surroundings(environ=os.environ, folder=Path.cwd())
-
-
-def _read_path(value: object, info: ValidationInfo) -> object:
-    return values.path(value, _around(info)) if isinstance(value, str) else value
-
-
-def _read_secret(value: object, info: ValidationInfo) -> object:
-    return value if isinstance(value, SecretStr) else SecretStr(secrets.read(value, _around(info)))
-
-
-def _read_engine_model(value: object, info: ValidationInfo) -> object:
-    """Tell a folder from a model's name by how it begins; names hold slashes too."""
-    folder = isinstance(value, str) and value.startswith(("/", "~", "./", "../", "${"))
-    return str(_read_path(value, info)) if folder else value
-
-
-def _bounded(seconds: float) -> float:
-    if not 0 < seconds <= _LONGEST_WAIT:
-        raise ValueError("write a duration above 0 and of at most 744h")
-    return seconds
-
-
-def _worded(text: str) -> str:
-    if not text.strip():
-        raise ValueError("write a text that is not empty")
-    if not text.isprintable():
-        raise ValueError("write it without line breaks and control characters")
-    return text
-
-
-def _distinct(formats: tuple[Format, ...]) -> tuple[Format, ...]:
-    if not formats:
-        raise ValueError("write at least one")
-    if len(set(formats)) != len(formats):
-        raise ValueError("name each format once")
-    return formats
-
-
-def _header(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("this is not the name of a header; write letters, digits and dashes")
-    if name.lower() in _OWN_HEADERS:
-        raise ValueError("watcherd sets this header itself")
-    return name
-
-
-def _field(name: str) -> str:
-    if not _FIELD_NAME.fullmatch(name):
-        raise ValueError("this is not the name of a form field")
-    if name in _OWN_FIELDS:
-        raise ValueError("watcherd sends this field itself; fields are for what a server wants beyond it")
-    return name
-
-
-def _route(text: str) -> str:
-    if not text.strip("/") or "://" in text or " " in text or not text.isascii() or not text.isprintable():
-        raise ValueError("write what follows base_url, such as audio/translations")
-    return text.lstrip("/")
-
-
-Age = Annotated[float, Field(strict=True, gt=0, le=3650 * 24 * 3600), _reading(values.duration)]
-Duration = Annotated[float, Field(strict=True), AfterValidator(_bounded), _reading(values.duration)]
-Size = Annotated[int, Field(strict=True, ge=1, le=10**12), _reading(values.size)]
-Count = Annotated[int, Field(strict=True, ge=1, le=100), _reading(values.whole)]
-Rate = Annotated[int, Field(strict=True, ge=1, le=100_000), _reading(values.whole)]
-Switch = Annotated[bool, Field(strict=True), _reading(values.switch)]
-AbsolutePath = Annotated[Path, BeforeValidator(_read_path)]
-Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
-Words = Annotated[str, AfterValidator(_worded)]
-
-
 class Section(BaseModel):
-    """A mapping of the file. A key with nothing behind it means that key's default."""
+    """A mapping of the file. A key with nothing behind it means that key's default.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    Where a key of the file is no name in Python, the field has another name, and the key as its alias.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _without_nothing(cls, data: object) -> object:
         if not isinstance(data, Mapping):
             return data
-        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+        known = cls.known_keys()
+        return {key: value for key, value in data.items() if value is not None or key not in known}
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """What the file calls the fields, in their order."""
+        return [str(field.validation_alias or name) for name, field in cls.model_fields.items()]
 
 
 class Timeout(Section):
-    """How long one request may take to connect, and then to stay silent. Seconds."""
+    """How long one request may take. Seconds."""
 
     connect: Duration = 10
+    """How long connecting may take; more on a slow line."""
     read: Duration = 600
+    """How long the server may stay silent while it translates."""
 
 
 class Embedded(Section):
-    """The Whisper engine on this machine: what it loads, and after how many idle seconds it lets it go.
+    """The Whisper engine on this machine."""
 
-    `model` is a size or a repository that faster-whisper knows, or an absolute path of a model's folder.
-    """
-
-    model: Annotated[Words, BeforeValidator(_read_engine_model)] = "base"
+    model: EngineModel = "base"
+    """A size or a repository that faster-whisper knows, or the path of a model's folder; base is packaged."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What the engine runs on."""
     compute_type: ComputeType = "int8"
+    """How the engine computes; float16 on a GPU."""
     idle: Duration = 600
+    """After so long without work the model's memory is freed."""
+
+
+class Budget(Section):
+    """What an endpoint may cost. Over it, files wait until the next day."""
+
+    minutes_per_day: Annotated[Minutes, Field(examples=["600"])]
+    """Audio minutes sent in a day of this machine's calendar."""
 
 
 class Endpoint(Section):
-    """One server that translates. `embedded` is set for the one on this machine, whose `base_url` is nominal.
-
-    `max_upload` is one request's file in bytes, `concurrency` the requests in flight,
-    `requests_per_minute` how many may start in one, `path` what follows
-    `base_url`. `fields` and `headers` are sent beside our own.
-    """
+    """One server that translates; where `embedded` is set, this machine, and `base_url` is nominal."""
 
     name: Words
     embedded: Embedded | None = None
+    """Whisper on this machine. An endpoint with this key has no other; {} means all defaults."""
     allow_http: Switch = False  # stands before base_url, whose check asks for it
-    base_url: Annotated[str, AfterValidator(values.address), Field(examples=["https://api.cometapi.com/v1"])]
+    """Allow plain http to another machine, which shows speech and key to the network."""
+    base_url: Annotated[Address, Field(examples=["https://api.cometapi.com/v1"])]
+    """The server's address: all that stands before /audio/translations."""
     api_key: Secret | None = None
+    """The key: {env: NAME}, {file: PATH}, {credential: NAME} for systemd, or the key itself."""
     model: Annotated[Words, Field(examples=["whisper-1"])]
+    """What the server calls its Whisper."""
     concurrency: Count = 4
+    """Requests in flight; halved by itself when the server says "too many requests"."""
     requests_per_minute: Rate | None = None
+    """How many requests may start in a minute; without it there is no limit."""
     max_upload: Size = 25_000_000
+    """The largest file that one request may carry."""
     upload: Literal["auto", "flac", "original"] = "auto"
+    """auto: as it is where the server takes it, else FLAC. flac: always re-encode. original: never."""
     timeout: Timeout = Timeout()
-    path: Annotated[str, AfterValidator(_route)] = "audio/translations"
-    fields: dict[Annotated[str, AfterValidator(_field)], str] = {}
-    headers: dict[Annotated[str, AfterValidator(_header)], Secret] = {}
-    proxy: Annotated[str, AfterValidator(values.proxy)] | None = Field(default=None, repr=False)
+    """How long one request may take."""
+    path: Route = "audio/translations"
+    """What follows base_url, for servers that put it elsewhere."""
+    fields: dict[FieldName, str] = {}
+    """Further form fields, such as whisper.cpp's translate: "true"."""
+    headers: dict[HeaderName, Secret] = {}
+    """Further headers, such as Azure's api-key; values as for api_key."""
+    budget: Budget | None = None
+    """What a day may cost; without it there is no limit."""
+    proxy: Proxy | None = Field(default=None, repr=False)
+    """The HTTP proxy of a company network."""
     ca_file: AbsolutePath | None = None
+    """A PEM file of certificate authorities, instead of the usual ones."""
 
     @field_validator("base_url")
     @classmethod
@@ -196,7 +170,11 @@ class Endpoint(Section):
     @field_validator("ca_file")
     @classmethod
     def _can_be_read(cls, place: Path | None) -> Path | None:
-        if place is not None and not (place.is_file() and os.access(place, os.R_OK)):
+        try:
+            readable = place is None or promptly(_is_readable_file, place)
+        except TimeoutError as error:
+            raise ValueError(f"the file cannot be read: {error.strerror}") from None
+        if not readable:
             raise ValueError("there is no readable file of that name; write the path of a PEM file")
         return place
 
@@ -218,6 +196,10 @@ class Endpoint(Section):
         )
 
 
+def _is_readable_file(place: Path) -> bool:
+    return place.is_file() and os.access(place, os.R_OK)
+
+
 def _beside(leaf: str) -> Callable[[dict[str, object]], Path]:
     """Put a folder inside its inbox by default. Where the inbox is wrong itself, any path does."""
 
@@ -232,57 +214,86 @@ def _own_name(validated: dict[str, object]) -> str:
     return inbox.name if isinstance(inbox, Path) else "unnamed"
 
 
-class Folder(Section):
-    """One inbox with its settings; what the file leaves open is filled in from its `defaults` and from here.
+class Retry(Section):
+    """How long a file is tried. A pause of the endpoint counts neither as an attempt nor as time."""
 
-    `model` None means the endpoint's. `settle`, `poll_interval` and `rescan` are seconds. `include` and
-    `exclude` are globs; no `include` means every media file.
-    """
+    attempts: Count = 5
+    """How many requests may fail on a file before it goes to the failed folder."""
+    period: Duration = Field(default=24 * 3600, validation_alias="for")
+    """A file that is tried for so long goes to the failed folder with fewer attempts, too."""
+
+
+class Folder(Section):
+    """One inbox with its settings; what the file leaves open is filled in from `defaults` and from here."""
 
     inbox: Annotated[AbsolutePath, Field(examples=["~/inbox"])]
+    """The folder to watch: new files here are translated."""
     name: Words = Field(default_factory=_own_name, validate_default=True)
+    """What the log and the commands call it; without it, the inbox's own name."""
     done: AbsolutePath = Field(default_factory=_beside("done"))
+    """Where originals and subtitles go; without it, INBOX/done."""
     failed: AbsolutePath = Field(default_factory=_beside("failed"))
+    """Where files go that cannot be translated, with a report; without it, INBOX/failed."""
     endpoint: Words
+    """The endpoint that translates; may be left out where there is only one."""
     model: Words | None = None
+    """Another model of the same server; without it, the endpoint's."""
     prompt: str = ""
-    temperature: Annotated[float, Field(strict=True, ge=0, le=1), _reading(values.number)] = 0
-    formats: Annotated[tuple[Format, ...], AfterValidator(_distinct)] = (
-        "srt",
-        "vtt",
-        "txt",
-    )
+    """Names and jargon, in English: the model then spells them right."""
+    temperature: Temperature = 0
+    """0 leaves it to the server, which is best for nearly all speech."""
+    formats: Formats = ("srt", "vtt", "txt")
+    """Which subtitles are written."""
     recursive: Switch = True
+    """Whether sub-folders are watched, too; done and failed mirror them."""
     include: tuple[Words, ...] = ()
+    """Globs of files to take; without any, every audio and video file."""
     exclude: tuple[Words, ...] = ()
+    """Globs of files to leave alone."""
     settle: Duration = 5
+    """A file has arrived when it did not change for this long."""
     watch: Literal["auto", "events", "poll"] = "auto"
+    """auto: events, and polling on network file systems. events or poll to insist."""
     poll_interval: Duration = 10
+    """How often an inbox without events is looked through."""
     rescan: Duration = 60
+    """How often an inbox with events is looked through all the same."""
+    retry: Retry = Retry()
+    """How long a file is tried."""
 
 
 class Log(Section):
-    """What is logged, and how: `auto` is the console's style on a terminal and JSON otherwise."""
+    """What is logged, and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
     format: Literal["auto", "console", "json"] = "auto"
+    """auto: for people on a terminal, JSON otherwise. console or json to insist."""
 
 
 class Keep(Section):
-    """How long the journal remembers, in seconds: finished jobs, and what endpoints answered."""
+    """How long the journal remembers."""
 
     jobs: Age = 90 * 24 * 3600
+    """How long done and failed jobs are remembered, for status."""
     replies: Age = 30 * 24 * 3600
+    """How long answers are: the same file is not sent again meanwhile."""
 
 
 class Config(Section):
     """A whole configuration. `source` is its file (absolute); `warnings` are sentences for the user."""
 
-    endpoints: dict[str, Endpoint]
-    folders: tuple[Folder, ...]
+    endpoints: dict[Words, Endpoint]
+    """Who translates, by name. Without any there is `local`: Whisper on this machine, which needs no key."""
+    folders: Annotated[tuple[Folder, ...], Shape({"minItems": 1})]
+    """The inboxes, each with its settings."""
     state: AbsolutePath
+    """The journal's folder; without it, /var/lib/watcherd for root, else $XDG_STATE_HOME/watcherd."""
     stop_grace: Duration = 30
+    """How long requests in flight may take to end when the daemon is told to stop."""
     keep: Keep = Keep()
+    """How long the journal remembers."""
     log: Log = Log()
+    """What is logged, and how."""
     source: Path | None = None
     warnings: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 _SHORTEST = "a whole file can be as short as: folders: [{inbox: ~/inbox}]"
 _OWN = ("state", "stop_grace", "keep", "log")
 _TOP = ("endpoints", "defaults", "folders", *_OWN)
-_EACH_ITS_OWN = ("inbox", "name")  # keys of a folder that make no sense as defaults
+EACH_ITS_OWN = ("inbox", "name")  # keys of a folder that make no sense as defaults
 _PLACE = ("inbox", "name", "done", "failed", "recursive")
 _SECRET_HEADERS = ("key", "auth", "token", "secret", "cookie")
 
@@ -48,6 +48,20 @@ def read(text: str, *, shown: str, source: Path | None, around: Surroundings) ->
     return config, list(_written_secrets(root))
 
 
+def read_state(text: str, *, around: Surroundings) -> Path | None:
+    """The state folder that a text names, however wrong the rest of it is; None where that cannot be told."""
+    root = compose(text, [])
+    if root is None or not isinstance(root.value, dict):
+        return None
+    reading = _Reading(around=around, problems=[])
+    written = {key: node for key, node in root.entries.items() if key == "state" and node.value is not None}
+    found: dict[str, object] = {"endpoints": {}, "folders": ()}
+    if not written:
+        found["state"] = reading.usual_state()
+    config = reading.validated(Config, Node(key="", line=root.line, value=written), found)
+    return None if config is None else config.state
+
+
 def _written_secrets(root: Node) -> Iterable[str]:
     """Name the keys that hold a secret as plain text."""
     endpoints = root.entries["endpoints"].entries.values() if "endpoints" in root.entries else ()
@@ -59,6 +73,15 @@ def _written_secrets(root: Node) -> Iterable[str]:
         yield from (node.key for node in secret if isinstance(node.value, str))
         if "proxy" in entries and "@" in str(entries["proxy"].value):
             yield entries["proxy"].key
+
+
+def _merged(defaults: Mapping[str, Node], own: Mapping[str, Node]) -> dict[str, Node]:
+    """Fill the defaults in; a mapping on both sides is merged key by key."""
+    merged = {**defaults, **own}
+    for key in defaults.keys() & own.keys():
+        if isinstance(own[key].value, dict):
+            merged[key] = replace(own[key], value={**defaults[key].entries, **own[key].entries})
+    return merged
 
 
 def _names_a_secret(header: str) -> bool:
@@ -89,10 +112,11 @@ class _Reading:
         rest: dict[str, Node] = {key: root.entries[key] for key in _OWN if key in root.entries}
         if "state" not in rest or rest["state"].value is None:
             rest.pop("state", None)
-            found["state"] = self._usual_state()
+            found["state"] = self.usual_state()
         return self.validated(Config, Node(key="", line=root.line, value=rest), found)
 
-    def _usual_state(self) -> Path:
+    def usual_state(self) -> Path:
+        """Where the state is when the file does not say it."""
         if os.geteuid() == 0:
             return Path("/var/lib/watcherd")
         try:
@@ -103,7 +127,7 @@ class _Reading:
 
     def _endpoints(self, node: Node | None) -> tuple[dict[str, Endpoint], Sequence[str] | None]:
         """Read the endpoints, and the names that folders may use: None where that cannot be told."""
-        if node is None or not node.value:
+        if node is None or node.value is None or node.value == {}:
             return {"local": Endpoint.on_this_machine("local", Embedded())}, ("local",)
         if not isinstance(node.value, dict):
             self.problems.append(
@@ -161,7 +185,7 @@ class _Reading:
             self.problems.append(node.problem("write any keys of a folder: {settle: 10s}"))
             return {}
         own = dict(node.value)
-        misplaced = [own.pop(key) for key in _EACH_ITS_OWN if key in own]
+        misplaced = [own.pop(key) for key in EACH_ITS_OWN if key in own]
         self.problems.extend(entry.problem("no default; write it in each folder") for entry in misplaced)
         self._check_endpoint(own.get("endpoint"), names)
         stand_in = {"inbox": "/inbox", "endpoint": "any"}
@@ -173,7 +197,7 @@ class _Reading:
         if not isinstance(node.value, dict):
             self.problems.append(node.problem("write its keys: {inbox: PATH}", value=node.shown))
             return None
-        filled = replace(node, value={**defaults, **node.value})
+        filled = replace(node, value=_merged(defaults, node.value))
         named = self._check_endpoint(filled.entries.get("endpoint"), names)
         folder = self.validated(Folder, filled, {} if named else self._only_endpoint(node, names))
         if folder is None:  # where it stands may be right all the same, and clash with other folders
@@ -207,7 +231,7 @@ class _Reading:
         if isinstance(written, dict):
             written |= {key: value for key, value in found.items() if written.get(key) is None}
         try:
-            return model.model_validate(written, context=self.around)
+            return model.model_validate(written, context=self.around, by_alias=True, by_name=False)
         except ValidationError as error:
             self.problems.extend(explain(model, node, error))
             return None

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from watcherd.config.problems import nearest
 from watcherd.config.values import VARIABLE_NAME, Surroundings, path
+from watcherd.promptly import promptly
 
 SecretSource: TypeAlias = str | dict[str, str]
 """What the configuration may hold for a secret: `{env|file|credential: text}`, or the secret as text."""
@@ -80,10 +81,9 @@ def _from_credential(name: str, around: Surroundings) -> str:
 
 
 def _content(place: Path, what: str) -> str:
-    """Read a small file's text. Not blocking: a FIFO without a writer reads as empty."""
+    """Read a small file's text."""
     try:
-        with open(place, "rb", opener=_opened) as file:
-            content = file.read(_LONGEST + 1) or b""
+        content = promptly(_first_bytes, place)
     except OSError as error:
         raise ValueError(f"{what} cannot be read: {error.strerror}") from None
     if len(content) > _LONGEST:
@@ -92,6 +92,12 @@ def _content(place: Path, what: str) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise ValueError(f"{what} is not a text") from None
+
+
+def _first_bytes(place: Path) -> bytes:
+    """Read as much as a secret may have, and a byte. Not blocking: a FIFO without a writer reads as empty."""
+    with open(place, "rb", opener=_opened) as file:
+        return file.read(_LONGEST + 1) or b""
 
 
 def _opened(place: str, flags: int) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
+DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)")
 _SECONDS = {
     "ms": Decimal("0.001"),
     "s": Decimal(1),
@@ -25,11 +25,11 @@ _SECONDS = {
     "h": Decimal(3600),
     "d": Decimal(86400),
 }
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(b|kb|mb|gb|kib|mib|gib)", re.IGNORECASE)
+SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?((?:[kmgKMG][iI]?)?[bB])")
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{1,17})?")
-_SWITCHES = dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
+WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{1,17})?")
+SWITCHES = dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
 _REFERENCE = re.compile(r"\$\{([^}/]*)(\}?)")
 
 
@@ -43,7 +43,7 @@ class Surroundings:
 
 def duration(text: str) -> float:
     """Read seconds from `500ms`, `2s`, `10m`, `1.5h`, `30d`."""
-    found = _DURATION.fullmatch(text)
+    found = DURATION.fullmatch(text)
     if found is None:
         raise ValueError("write a duration with its unit, such as 500ms, 2s, 10m or 24h")
     return float(Decimal(found[1]) * _SECONDS[found[2]])
@@ -51,32 +51,45 @@ def duration(text: str) -> float:
 
 def size(text: str) -> int:
     """Read bytes from `25MB` (powers of 1000) or `24MiB` (powers of 1024), in large or small letters."""
-    found = _SIZE.fullmatch(text)
+    found = SIZE.fullmatch(text)
     count = None if found is None else Decimal(found[1]) * _BYTES[found[2].lower()]
     if count is None or count != int(count):
         raise ValueError("write a size with its unit, such as 500kB, 25MB or 24MiB")
     return int(count)
 
 
+def as_duration(seconds: float) -> str:
+    """Write seconds so that `duration` reads them again, in the largest unit that gives a whole number."""
+    exact = Decimal(str(seconds))
+    unit = next((unit for unit in ("d", "h", "m", "s") if exact % _SECONDS[unit] == 0), "ms")
+    return f"{(exact / _SECONDS[unit]).normalize():f}{unit}"
+
+
+def as_size(count: int) -> str:
+    """Write bytes so that `size` reads them again, in the largest power of 1000 that gives a whole number."""
+    unit = next((unit for unit in ("GB", "MB", "kB") if count % _BYTES[unit.lower()] == 0), "B")
+    return f"{count // _BYTES[unit.lower()]}{unit}"
+
+
 def whole(text: str) -> int:
     """Read a whole number in plain decimal digits."""
-    if not _WHOLE.fullmatch(text):
+    if not WHOLE.fullmatch(text):
         raise ValueError("write a whole number, such as 4")
     return int(text)
 
 
 def number(text: str) -> float:
     """Read a number in plain decimal digits, with or without a fraction."""
-    if not text or not _DECIMAL.fullmatch(text) or not text[-1].isdigit():
+    if not text or not DECIMAL.fullmatch(text) or not text[-1].isdigit():
         raise ValueError("write a number, such as 0 or 0.2")
     return float(text)
 
 
 def switch(text: str) -> bool:
     """Read `true` or `false`; `yes` and `on` are texts, as YAML 1.2 has it."""
-    if text not in _SWITCHES:
+    if text not in SWITCHES:
         raise ValueError("write true or false")
-    return _SWITCHES[text]
+    return SWITCHES[text]
 
 
 def path(text: str, around: Surroundings) -> Path:

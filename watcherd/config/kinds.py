@@ -1,0 +1,158 @@
+"""What values of the configuration may be: plain data of the file in, checked values out; one type per kind.
+
+The models' fields are made of these types. Each reads the text of its value, and may carry a `Shape`, which
+says how that text looks to a program that only knows JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
+
+from watcherd.config import secrets, values
+from watcherd.config.values import Surroundings
+
+Choice = TypeVar("Choice")
+
+_LONGEST_WAIT = 31 * 24 * 3600  # seconds; a longer duration is a slip, and timers have their limits
+_LONGEST_AGE = 3650 * 24 * 3600  # seconds; nothing is remembered for longer
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD_NAME = re.compile(r'[^\x00-\x1f\x7f"\\]+')
+_OWN_HEADERS = {"content-type", "content-length", "transfer-encoding"}
+_OWN_FIELDS = {"file", "model", "prompt", "response_format", "temperature"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: types hash what they are annotated with
+class Shape:
+    """How a value stands in the file: what JSON Schema says of it, and what is written for a value of ours.
+
+    The schema refuses nothing that is accepted here; it need not refuse all that is wrong. A value that is
+    written as it is has no `write`.
+    """
+
+    schema: Mapping[str, object]
+    write: Callable[[Any], object] | None = None
+
+
+def matching(*patterns: str) -> Mapping[str, object]:
+    """The JSON schema of texts of which the whole is one of these patterns."""
+    return {"type": "string", "pattern": f"^(?:{'|'.join(patterns)})$"}
+
+
+def _reading(read: Callable[[str], object]) -> BeforeValidator:
+    """Read a value's text; a Python value passes as it is."""
+
+    def before(value: object) -> object:
+        return read(value) if isinstance(value, str) else value
+
+    return BeforeValidator(before)
+
+
+def _around(info: ValidationInfo) -> Surroundings:
+    if isinstance(info.context, Surroundings):
+        return info.context
+    return Surroundings(environ=os.environ, folder=Path.cwd())
+
+
+def _read_path(value: object, info: ValidationInfo) -> object:
+    return values.path(value, _around(info)) if isinstance(value, str) else value
+
+
+def _read_secret(value: object, info: ValidationInfo) -> object:
+    return value if isinstance(value, SecretStr) else SecretStr(secrets.read(value, _around(info)))
+
+
+def _read_engine_model(value: object, info: ValidationInfo) -> object:
+    """Tell a folder from a model's name by how it begins; names hold slashes too."""
+    folder = isinstance(value, str) and value.startswith(("/", "~", "./", "../", "${"))
+    return str(_read_path(value, info)) if folder else value
+
+
+def _bounded_wait(seconds: float) -> float:
+    if not 0 < seconds <= _LONGEST_WAIT:
+        raise ValueError("write a duration above 0 and of at most 744h")
+    return seconds
+
+
+def _bounded_age(seconds: float) -> float:
+    if not 0 < seconds <= _LONGEST_AGE:
+        raise ValueError("write a duration above 0 and of at most 3650d")
+    return seconds
+
+
+def _worded(text: str) -> str:
+    if not text.strip():
+        raise ValueError("write a text that is not empty")
+    if not text.isprintable():
+        raise ValueError("write it without line breaks and control characters")
+    return text
+
+
+def _distinct(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    if not choices:
+        raise ValueError("write at least one")
+    if len(set(choices)) != len(choices):
+        raise ValueError("name each format once")
+    return choices
+
+
+def _header(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("this is not the name of a header; write letters, digits and dashes")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError("watcherd sets this header itself")
+    return name
+
+
+def _field(name: str) -> str:
+    if not _FIELD_NAME.fullmatch(name):
+        raise ValueError("this is not the name of a form field")
+    if name in _OWN_FIELDS:
+        raise ValueError("watcherd sends this field itself; fields are for what a server wants beyond it")
+    return name
+
+
+def _route(text: str) -> str:
+    if not text.strip("/") or "://" in text or " " in text or not text.isascii() or not text.isprintable():
+        raise ValueError("write what follows base_url, such as audio/translations")
+    return text.lstrip("/")
+
+
+_A_DURATION = Shape(matching(values.DURATION.pattern), values.as_duration)
+_A_SIZE = Shape(matching(values.SIZE.pattern), values.as_size)
+_AN_ADDRESS = Shape({"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://"})
+_FORMATS = Shape({"minItems": 1, "uniqueItems": True}, list)
+
+Format = Literal["srt", "vtt", "txt"]
+Age = Annotated[
+    float, Field(strict=True), AfterValidator(_bounded_age), _reading(values.duration), _A_DURATION
+]
+Duration = Annotated[
+    float, Field(strict=True), AfterValidator(_bounded_wait), _reading(values.duration), _A_DURATION
+]
+Size = Annotated[int, Field(strict=True, ge=1, le=10**12), _reading(values.size), _A_SIZE]
+Count = Annotated[int, Field(strict=True, ge=1, le=100), _reading(values.whole)]
+Rate = Annotated[int, Field(strict=True, ge=1, le=100_000), _reading(values.whole)]
+Minutes = Annotated[float, Field(strict=True, gt=0, le=10**6), _reading(values.number)]
+Temperature = Annotated[float, Field(strict=True, ge=0, le=1), _reading(values.number)]
+Switch = Annotated[bool, Field(strict=True), _reading(values.switch)]
+AbsolutePath = Annotated[Path, BeforeValidator(_read_path)]
+Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
+Words = Annotated[str, AfterValidator(_worded), Shape({"pattern": r"\S"})]
+EngineModel = Annotated[Words, BeforeValidator(_read_engine_model)]
+Formats = Annotated[tuple[Format, ...], AfterValidator(_distinct), _FORMATS]
+Address = Annotated[str, AfterValidator(values.address), _AN_ADDRESS]
+Proxy = Annotated[str, AfterValidator(values.proxy), _AN_ADDRESS]
+Route = Annotated[str, AfterValidator(_route), Shape({"pattern": "[^/]"})]
+HeaderName = Annotated[str, AfterValidator(_header), Shape(matching(_HEADER_NAME.pattern))]
+FieldName = Annotated[
+    str,
+    AfterValidator(_field),
+    Shape({**matching(_FIELD_NAME.pattern), "not": {"enum": sorted(_OWN_FIELDS)}}),
+]
