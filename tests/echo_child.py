@@ -30,6 +30,13 @@ def _sleep(seconds: float) -> Message:
     return {}
 
 
+def _spin(seconds: float) -> Message:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return {}
+
+
 def _signal(number: int) -> Message:
     os.kill(os.getpid(), number)
     return {"alive": True}
@@ -54,6 +61,7 @@ _DEEDS: dict[str, Callable[..., Message]] = {
     "limits": _limits,
     "print": _print,
     "sleep": _sleep,
+    "spin": _spin,
     "signal": _signal,
     "nonsense": _nonsense,
     "exit": _exit,

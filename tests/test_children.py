@@ -240,3 +240,14 @@ async def test_twenty_children_leave_no_descriptor_and_no_zombie_behind() -> Non
         await asyncio.gather(*(one() for _ in range(4)))
     assert len(os.listdir("/proc/self/fd")) == before
     assert not psutil.Process().children()
+
+
+async def test_a_child_that_does_not_run_is_given_up_long_before_its_deadline(child: Child) -> None:
+    with pytest.raises(ChildTimeoutError) as caught:
+        await child.ask({"do": "sleep", "seconds": 60}, deadline=50, patience=0.2)
+    assert caught.value.stuck
+    assert not child.alive
+
+
+async def test_a_child_that_works_for_long_is_not_taken_for_one_that_sleeps(child: Child) -> None:
+    assert await child.ask({"do": "spin", "seconds": 2}, deadline=30, patience=0.5) == {}

@@ -26,6 +26,7 @@ from watcherd.job import (
     Recognised,
     Refused,
     Replied,
+    Resending,
     Reused,
     Sending,
     Started,
@@ -42,7 +43,8 @@ DONE = Plan(outcome=Outcome.DONE, folder=b"", original=b"a.mp3", sidecars=())
 LOST = Plan(outcome=Outcome.FAILED, folder=b"", original=b"a.mp3", sidecars=())
 EVENTS: tuple[Event, ...] = (
     Started(),
-    Sending(),
+    Sending("e", 1000),
+    Resending("e", 1000, FAULT, 2.5),
     Replied(b"{}", "verbose_json"),
     Reused(b"{}", "verbose_json"),
     Recognised("1-a", "b", "c"),
@@ -63,6 +65,7 @@ LEGAL: dict[State, set[type]] = {
     State.PREPARING: {Sending, Reused, Recognised, Refused, Planned, Postponed, Interrupted, Withdrawn},
     State.TRANSLATING: {
         Sending,
+        Resending,
         Replied,
         Reused,
         Recognised,
@@ -146,7 +149,7 @@ def test_a_planned_delivery_is_finished_after_a_restart_and_anything_else_begins
 
 
 def test_only_a_charged_wait_counts_against_the_file() -> None:
-    sent = step(step(job(), Started()), Sending())
+    sent = step(step(job(), Started()), Sending("e", 1000))
     assert sent.attempts == 1
     assert step(sent, Postponed(WaitReason.BACKOFF, 1.0, FAULT, charged=True)).attempts == 1
     assert step(sent, Postponed(WaitReason.ENDPOINT_PAUSED, 1.0, FAULT)).attempts == 0
@@ -155,7 +158,7 @@ def test_only_a_charged_wait_counts_against_the_file() -> None:
 
 
 def test_a_death_of_the_daemon_counts_and_an_orderly_stop_does_not() -> None:
-    sent = step(step(job(), Started()), Sending())
+    sent = step(step(job(), Started()), Sending("e", 1000))
     assert step(sent, Interrupted(charged=True)).crashes == 1
     assert step(sent, Interrupted(charged=False)).crashes == 0
     delivering = step(sent, Planned(DONE))

@@ -72,7 +72,7 @@ class ChildDiedError(Exception):
 
 
 class ChildTimeoutError(Exception):
-    """The child missed its deadline (`seconds`) and was killed.
+    """The child missed its deadline, or did not run at all for its patience (`seconds`), and was killed.
 
     `stuck` says that it was waiting inside the kernel, as for a disk or a mount that does not answer.
     """
@@ -82,6 +82,10 @@ class ChildTimeoutError(Exception):
         self.seconds = seconds
         self.stuck = stuck
         self.last_words = last_words
+
+
+class _AsleepError(Exception):
+    """The child has not run for a while."""
 
 
 class Child:
@@ -120,9 +124,13 @@ class Child:
         """The last 4 KiB of what it printed, for a log at debug level."""
         return self._printed.decode(errors="backslashreplace").strip()
 
-    async def ask(self, message: Message, *, fds: Sequence[int] = (), deadline: float) -> Message:
+    async def ask(
+        self, message: Message, *, fds: Sequence[int] = (), deadline: float, patience: float | None = None
+    ) -> Message:
         """Send `message`, and copies of the descriptors `fds`, and wait `deadline` seconds for the answer.
 
+        With `patience`, a child that does not run for so many seconds (twice that at most) is given up: it
+        waits for a mount that does not answer, and whoever waits for it may be somebody else's file.
         Raises ChildTimeoutError and ChildDiedError; after either, and when the wait is cancelled, the
         child is dead: a late answer can never be taken for the answer to the next question.
         """
@@ -132,7 +140,12 @@ class Child:
         try:
             async with asyncio.timeout(deadline):
                 await self._send(message, fds)
-                answer = await self._receive()
+                answer = await self._receive_from_running(patience)
+        except _AsleepError:
+            await self.stop(grace=0)
+            raise ChildTimeoutError(
+                self._module, seconds=patience or 0, stuck=True, last_words=self.last_words
+            ) from None
         except TimeoutError:
             stuck = _waits_in_kernel(self.pid)
             await self.stop(grace=0)
@@ -180,6 +193,18 @@ class Child:
         if length > LARGEST_MESSAGE:
             raise ValueError("the answer is too large")
         return _message(await self._reader.readexactly(length))
+
+    async def _receive_from_running(self, patience: float | None) -> Message:
+        receiving = asyncio.ensure_future(self._receive())
+        try:
+            ran: bytes | None = None
+            while not (await asyncio.wait({receiving}, timeout=patience))[0]:
+                before, ran = ran, _processor_time(self.pid)
+                if ran is not None and ran == before:
+                    raise _AsleepError
+        finally:
+            receiving.cancel()
+        return receiving.result()
 
     async def _gone(self, *, within: float) -> bool:
         await asyncio.wait({self._ended}, timeout=within)
@@ -355,6 +380,15 @@ def _ending(returncode: int | None) -> str:
     if returncode < 0:
         return f"was ended by signal {-returncode}"
     return f"ended with exit code {returncode}"
+
+
+def _processor_time(pid: int) -> bytes | None:
+    """How long its main thread has run, to the nanosecond; None where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as file:
+            return file.read().split()[0]
+    except (OSError, IndexError):
+        return None
 
 
 def _waits_in_kernel(pid: int) -> bool:

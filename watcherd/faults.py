@@ -68,6 +68,8 @@ class FaultError(Exception):
         self.fault = fault
 
 
+LINK_HINT = "Put the folder back; if the link is meant, write the path that it leads to in the configuration."
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -83,8 +85,12 @@ def storage_fault(error: OSError, *, doing: str, where: str) -> Fault:
         code, hint = "permission_denied", "Give the user that watcherd runs as read and write access there."
     elif error.errno == errno.EROFS:
         code, hint = "read_only", "Mount it read-write; under systemd, list the parent in ReadWritePaths=."
+    elif error.errno == errno.ENODEV:
+        code, hint = "mount_missing", "Mount it again; to use the folder as it is now, restart watcherd."
     elif error.errno in {errno.ENOENT, errno.ENOTDIR}:
         code, hint = "folder_missing", f"Create it (mkdir -p {where}) or mount what belongs there."
+    elif error.errno == errno.ELOOP:
+        code, hint = "folder_is_a_link", LINK_HINT
     else:
         code, hint = "storage_error", "Look at the disk or mount; watcherd tries again by itself."
     reason = error.strerror or type(error).__name__

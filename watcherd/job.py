@@ -37,6 +37,7 @@ class WaitReason(StrEnum):
 
     BACKOFF = "backoff"
     ENDPOINT_PAUSED = "endpoint paused"
+    BUDGET = "budget"
     DISK_FULL = "disk full"
     STORAGE = "storage not answering"
 
@@ -117,7 +118,24 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A request is about to leave; counted before it does, so that a crash counts."""
+    """A request is about to leave for `endpoint`; counted before it does, so that a crash counts.
+
+    `size` is of the upload in bytes, `seconds` of its audio where that is known.
+    """
+
+    endpoint: str
+    size: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resending:
+    """Another request of the same attempt: `fault` ended the last one and says what to change."""
+
+    endpoint: str
+    size: int
+    fault: Fault
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +158,14 @@ class Reused:
 class Recognised:
     """What the file holds is known.
 
-    `quick` and `sha256` name its content, `request` the settings that it was asked for with.
+    `quick` and `sha256` name its content, `request` the settings that it was asked for with; `seconds` is
+    how long it is, where that is known.
     """
 
     quick: str
     sha256: str
     request: str
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +221,7 @@ class Withdrawn:
 Event = (
     Started
     | Sending
+    | Resending
     | Replied
     | Reused
     | Recognised
@@ -229,7 +250,7 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
             return replace(job, state=State.PREPARING, fault=None)
         case Sending() if state in {State.PREPARING, State.TRANSLATING}:
             return replace(job, state=State.TRANSLATING, attempts=job.attempts + 1)
-        case Replied() if state is State.TRANSLATING:
+        case Replied() | Resending() if state is State.TRANSLATING:
             return job
         case Reused() | Recognised() if state in {State.PREPARING, State.TRANSLATING}:
             return job
@@ -264,6 +285,7 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
         case (
             Started()
             | Sending()
+            | Resending()
             | Replied()
             | Reused()
             | Recognised()

@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 import structlog
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
+    # What breaks a line or turns its direction: a name could pass itself off as another.
+    code: f"\\u{code:04x}"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:

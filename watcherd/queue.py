@@ -11,7 +11,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import assert_never
 
 import structlog
 
@@ -22,34 +21,30 @@ from watcherd.inbox.trouble import Trouble
 from watcherd.job import (
     ACTIVE,
     FINAL,
-    Delivered,
     Due,
     Event,
     Identity,
     Interrupted,
     Job,
-    Planned,
     Postponed,
-    Recognised,
-    Refused,
-    Replied,
-    Reused,
-    Sending,
     Started,
     State,
     WaitReason,
     Withdrawn,
     step,
 )
+from watcherd.journal.ledger import Kind, StoredPause
 from watcherd.journal.store import Journal, StaleMoveError
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.journey import Journey
+from watcherd.pipeline.telling import tell
 
 log = structlog.get_logger()
 
 Listener = Callable[[Job, Event], None]
 JOURNAL_WAIT = 5.0  # seconds between two tries of a journal that fails
 CRASH_WAIT = 60.0  # seconds until a job that met a bug is tried again
+LOOK = 5.0  # seconds between two looks at whether an inbox's storage has fallen silent, or answers again
 
 
 class Queue:
@@ -68,6 +63,7 @@ class Queue:
         listener: Listener | None = None,
     ) -> None:
         self.finished: Counter[State] = Counter()  # final states reached since the start
+        self.held: dict[str, float] = {}  # inboxes that a person paused, and since when (UTC seconds)
         self._journal = journal
         self._benches = benches
         self._wake = wake
@@ -95,6 +91,8 @@ class Queue:
             await self._move(job, Interrupted(charged=True))
         self._release_held_up = True
         self._open = Counter(await self._journal.open_folders())
+        pauses = await self._journal.ledger.pauses()
+        self.held = {pause.name: pause.since for pause in pauses if pause.kind is Kind.INBOX}
 
     async def run(self) -> None:
         """Take jobs up as their endpoints allow, until `stop`. Idle jobs are moved here and nowhere else."""
@@ -145,6 +143,20 @@ class Queue:
         self._release_held_up = True
         self._wake.set()
 
+    async def hold(self, inbox: str) -> None:
+        """Start no more jobs of an inbox by a person's word, until `release`. Files go on settling."""
+        since = self.held.setdefault(inbox, self._clock.now())
+        log.warning("inbox.held", inbox=inbox)
+        pause = StoredPause(kind=Kind.INBOX, name=inbox, since=since, until=None, fault=None)
+        await self._journal.ledger.pause(pause)
+
+    async def release(self, inbox: str) -> None:
+        """End a person's pause of an inbox."""
+        if self.held.pop(inbox, None) is not None:
+            log.info("inbox.released", inbox=inbox)
+            self._wake.set()
+        await self._journal.ledger.end_pause(Kind.INBOX, inbox, by_hand=True)
+
     async def stop(self, grace: float) -> None:
         """Start nothing more; give what is in hand `grace` seconds, then leave it resumable."""
         self._stopped.set()
@@ -168,8 +180,11 @@ class Queue:
         return self._open.total()
 
     async def resting(self, patience: float) -> bool:
-        """Whether nothing is in hand and nothing left can run within `patience` seconds."""
-        if self._active or self._stranded or self._withdrawals or self._release_held_up:
+        """Whether nothing is in hand and nothing left can run within `patience` seconds.
+
+        Storage that has fallen silent may never answer: nobody waits for what is in hand there.
+        """
+        if self._working() or self._stranded or self._withdrawals or self._release_held_up:
             return False
         if self._wake.is_set():
             return False
@@ -179,7 +194,8 @@ class Queue:
             return False
         for name, bench in list(self._benches.items()):
             pause = bench.gate.pause
-            blocked = pause is not None and pause.until > horizon
+            held = name in self.held or bench.gate.held_since is not None or bench.storage.silent
+            blocked = held or (pause is not None and pause.until > horizon)
             if not blocked and await self._journal.startable(name, limit=1):
                 return False
         return True
@@ -231,6 +247,8 @@ class Queue:
         due = await self._journal.next_due()
         if due is not None:
             times.append(due)
+        if self._active or any(bench.storage.silent for bench in self._benches.values()):
+            times.append(now + LOOK)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(times) - now) if times else None):
                 await self._wake.wait()
@@ -245,7 +263,7 @@ class Queue:
                 name = names[(self._turn + offset) % len(names)]
                 bench = self._benches.get(name)  # a reload may have taken it away
                 job = None if bench is None else await self._next(name, bench)
-                if job is not None and job.suspect and self._in_hand:
+                if job is not None and job.suspect and self._working():
                     return  # a suspect travels alone, so that the next death tells who it was
                 if job is not None and bench is not None:
                     await self._start(job, bench)
@@ -254,14 +272,23 @@ class Queue:
                     break
 
     async def _next(self, inbox: str, bench: Bench) -> Job | None:
-        if any(job.suspect for job in self._in_hand.values()):
+        working = self._working()
+        if inbox in self.held or bench.storage.silent or any(job.suspect for job in working):
             return None
-        load = sum(1 for other in self._bench_of.values() if other.gate is bench.gate)
-        if load >= bench.gate.allowance():
-            return None
+        load = sum(1 for job in working if self._bench_of[job.id].gate is bench.gate)
         in_hand = set(self._active)  # a job that ends while the journal is read would come back as it was
-        candidates = await self._journal.startable(inbox, limit=len(in_hand) + 1)
-        return next((job for job in candidates if job.id not in in_hand), None)
+        limit = len(in_hand) + 1
+        if bench.gate.is_open:
+            found = await self._journal.startable(inbox, limit=limit) if load < bench.gate.allowance() else []
+        else:  # a delivery needs no endpoint
+            found = await self._journal.unfinished(inbox, limit=limit)
+            if load < bench.gate.allowance():
+                found += await self._journal.probing(inbox, limit=limit)
+        return next((job for job in found if job.id not in in_hand), None)
+
+    def _working(self) -> list[Job]:
+        """The jobs in hand but those whose storage is silent: they send nothing, and keep nobody waiting."""
+        return [job for job in self._in_hand.values() if not self._bench_of[job.id].storage.silent]
 
     async def _start(self, job: Job, bench: Bench) -> None:
         if job.state is State.QUEUED:
@@ -305,7 +332,7 @@ class Queue:
         if after.state in FINAL:
             self._open[_folder_of(after)] -= 1
             self.finished[after.state] += 1
-        _tell(after, event)
+        tell(after, event)
         if self._listener is not None:
             self._listener(after, event)
         return after
@@ -323,37 +350,3 @@ def _crash_fault() -> Fault:
         hint="The log holds the traceback: please report it. The file is tried again by itself.",
         remedy=Remedy.RETRY,
     )
-
-
-def _tell(job: Job, event: Event) -> None:  # noqa: C901 - a line for each event
-    """One log line for each step that a person would want to see."""
-    line = log.bind(job=job.id, inbox=job.inbox, file=job.path)
-    match event:
-        case Started() | Due() | Interrupted():
-            line.debug(f"job.{type(event).__name__.lower()}", state=job.state)
-        case Sending():
-            line.info("part.sent", attempt=job.attempts)
-        case Replied():
-            line.info("part.translated", bytes=len(event.body), format=event.format)
-        case Reused():
-            line.info("part.reused", bytes=len(event.body), format=event.format)
-        case Recognised():
-            line.debug("job.recognised", sha256=event.sha256)
-        case Refused():
-            line.warning("reply.refused", fault=event.fault.code, message=event.fault.message)
-        case Planned():
-            line.debug("delivery.planned", name=event.plan.original, folder=event.plan.folder)
-        case Delivered() if job.fault is not None:
-            fault = job.fault
-            line.error("job.failed", fault=fault.code, message=fault.message, hint=fault.hint)
-        case Delivered():
-            line.info("job.done", warnings=list(job.warnings))
-        case Postponed():
-            fault = event.fault
-            line.warning(
-                "job.waiting", reason=event.reason, until=event.until, fault=fault.code, message=fault.message
-            )
-        case Withdrawn():
-            line.info("job.skipped", why=event.why)
-        case _ as unreachable:
-            assert_never(unreachable)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from watcherd.faults import Fault, Remedy, Scope
 
@@ -11,9 +13,13 @@ STORAGE_PAUSE = 10.0  # seconds until an inbox's or the machine's trouble is loo
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long a file is worth trying: `attempts` charged requests, backoff from `base` to `cap` seconds."""
+    """How long a file is worth trying: `attempts` charged requests within `period` seconds.
+
+    Between them is a backoff from `base` to `cap` seconds; what else holds a file up does not count.
+    """
 
     attempts: int = 5
+    period: float = 24 * 3600.0
     base: float = 1.0
     cap: float = 60.0
 
@@ -32,15 +38,24 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """The same audio must not be sent again in one piece."""
+
+
+@dataclass(frozen=True, slots=True)
 class PauseEndpoint:
     """The endpoint, not the file, is in trouble."""
 
 
-Decision = RetryAt | GiveUp | PauseEndpoint
+Decision = RetryAt | GiveUp | Split | PauseEndpoint
 
 
-def decide(fault: Fault, attempts: int, policy: Policy, *, now: float, uniform: float) -> Decision:
+def decide(
+    fault: Fault, attempts: int, policy: Policy, *, tried: float, now: float, uniform: float
+) -> Decision:
     """Decide what follows a fault; `uniform` is a draw from [0, 1) for the full jitter.
+
+    `attempts` are the charged ones, `tried` for how long the file was tried (`tried_for`).
 
     An endpoint's fault never costs the file anything; an inbox's or the machine's waits and is looked at
     again; a file's own fault is retried with exponential backoff while it is retryable and attempts are left.
@@ -49,8 +64,23 @@ def decide(fault: Fault, attempts: int, policy: Policy, *, now: float, uniform: 
         return PauseEndpoint()
     if fault.scope in {Scope.INBOX, Scope.MACHINE}:
         return RetryAt(now + STORAGE_PAUSE, charged=False)
-    if fault.remedy is not Remedy.RETRY or attempts >= policy.attempts:
+    if fault.remedy is Remedy.SPLIT:
+        return Split()
+    if fault.remedy is not Remedy.RETRY or attempts >= policy.attempts or tried >= policy.period:
         return GiveUp()
     ceiling = min(policy.cap, policy.base * 2.0 ** max(0, attempts - 1))
     wait = fault.retry_after if fault.retry_after is not None else ceiling * uniform
     return RetryAt(now + wait, charged=True)
+
+
+def tried_for(attempts: Sequence[tuple[float, Fault | None]], *, now: float) -> float:
+    """For how many seconds a file was tried, pauses of its endpoint and waits for storage left out.
+
+    `attempts` are the times of its requests and the faults that ended them, oldest first.
+    """
+    starts = [*attempts, (now, None)]
+    return sum(
+        max(0.0, after - at)
+        for (at, fault), (after, _) in pairwise(starts)
+        if fault is None or fault.scope is Scope.FILE
+    )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.delivery.world import JOB, SPEECH, STRANGER, Machine, World
 from watcherd.delivery import folders, publish
-from watcherd.delivery.files import Changed, Delivered, NameTaken, Vanished, clear_report, list_names, sweep
+from watcherd.delivery.files import Changed, Delivered, NameTaken, Vanished, choose, clear_report, sweep
 from watcherd.delivery.report import KIND
 from watcherd.faults import FaultError, Remedy, Scope
+from watcherd.job import Outcome, Plan
+from watcherd.place import Place
 
 REPORT = f'{{"kind": "{KIND}"}}'.encode()
 
@@ -114,7 +116,7 @@ def test_names_may_be_any_bytes(tmp_path: Path, name: bytes) -> None:
     world = World(tmp_path, name=name)
     assert world.deliver() == Delivered()
     world.assert_delivered()
-    assert list_names(world.target, b"sub") == {name, *world.contents, b"other.srt"}
+    assert set(os.listdir(bytes(world.target / "sub"))) == {name, *world.contents, b"other.srt"}
 
 
 def test_a_sidecar_of_somebody_else_is_not_replaced(world: World) -> None:
@@ -216,11 +218,12 @@ def test_a_link_or_file_in_a_folders_place_is_an_inbox_fault(world: World, kind:
         folder.symlink_to(world.root / "elsewhere")
     else:
         folder.write_bytes(STRANGER)
-    for attempt in (world.deliver, lambda: list_names(world.target, b"sub")):
+    for attempt in (world.deliver, lambda: chosen(world.target, b"sub")):
         with pytest.raises(FaultError) as caught:
             attempt()
         fault = caught.value.fault
-        assert (fault.scope, fault.code, fault.remedy) == (Scope.INBOX, "folder_in_the_way", Remedy.PAUSE)
+        assert (fault.scope, fault.remedy) == (Scope.INBOX, Remedy.PAUSE)
+        assert fault.code == ("folder_is_a_link" if kind == "link" else "folder_in_the_way")
         assert f"{folder} is a {kind}" in fault.message
     assert world.original.read_bytes() == SPEECH
     assert {path.name for path in (world.root / "elsewhere").iterdir()} == {"other.srt"}
@@ -236,7 +239,48 @@ def test_a_root_that_is_a_link_is_what_the_configuration_says(world: World) -> N
 @pytest.mark.parametrize("folder", [b"..", b"sub/../..", b"/etc", b"sub//x"])
 def test_a_path_that_climbs_is_refused(world: World, folder: bytes) -> None:
     with pytest.raises(ValueError, match="not the name of a folder"):
-        list_names(world.target, folder)
+        chosen(world.target, folder)
+
+
+def test_a_copy_has_the_originals_mode_but_never_runs_as_somebody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Machine(devices_differ=True).install(monkeypatch)
+    world.original.chmod(0o6751)
+    world.plan_anew()
+    assert world.deliver() == Delivered()
+    assert stat.S_IMODE(world.arrived.stat().st_mode) == 0o751
+
+
+# What a stranger planted under our own names -------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_nothing_is_written_through_a_link_under_the_name_of_a_temporary_file(
+    world: World, number: int
+) -> None:
+    victim = world.root / "victim"
+    victim.write_bytes(STRANGER)
+    (world.target / "sub" / f".watcherd-{JOB}-{number}.tmp").symlink_to(victim)
+    assert world.deliver() == Delivered()
+    world.assert_delivered()
+    assert victim.read_bytes() == STRANGER
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_stands_under_the_name_of_an_original_put_aside_gets_a_name_of_its_own(
+    world: World, kind: str
+) -> None:
+    planted = world.inbox / "sub" / f".watcherd-{JOB}.original"
+    if kind == "file":
+        planted.write_bytes(STRANGER)
+    else:
+        (world.root / "victim").write_bytes(STRANGER)
+        planted.symlink_to(world.root / "victim")
+    assert world.deliver() == Delivered()
+    assert world.files(world.target) == world.delivered
+    assert world.files(world.inbox) == {"sub/talk (2).mp3": STRANGER}
+    assert (world.inbox / "sub" / "talk (2).mp3").is_symlink() == (kind == "link")
 
 
 # Refusals ------------------------------------------------------------------------------------------
@@ -310,12 +354,27 @@ def test_only_a_file_system_without_fsync_for_folders_is_excused(
 # Lists, sweeps and old reports ---------------------------------------------------------------------
 
 
-def test_names_are_listed_as_bytes(world: World) -> None:
-    (world.target / os.fsdecode(b"\xff.srt")).touch()
-    assert list_names(world.target, b"") == {b"\xff.srt", b"sub"}
-    assert list_names(world.target, b"sub") == {b"other.srt"}
-    assert list_names(world.target, b"sub/none") == set()
-    assert list_names(world.root / "none", b"") == set()
+def chosen(
+    target: Path, folder: bytes, *, reserved: Collection[bytes] = (), passed_over: bytes = b""
+) -> bytes:
+    """The first free one of three names."""
+
+    def plan(taken: Container[bytes]) -> Plan:
+        free = next(name for name in (b"\xff.srt", b"other.srt", b"third.srt") if name not in taken)
+        return Plan(outcome=Outcome.DONE, folder=folder, original=free, sidecars=())
+
+    return choose(Place(target), folder, plan, reserved=reserved, passed_over=passed_over).original
+
+
+def test_a_name_is_chosen_that_nothing_has_and_nobody_reserved(world: World) -> None:
+    first = b"\xff.srt"
+    assert chosen(world.target, b"sub") == first
+    assert chosen(world.target, b"sub", reserved={first}) == b"third.srt"
+    (world.target / "sub" / os.fsdecode(first)).symlink_to("nowhere")
+    assert chosen(world.target, b"sub") == b"third.srt"
+    assert chosen(world.target, b"sub", passed_over=first) == first
+    assert chosen(world.target, b"sub/none") == first
+    assert chosen(world.root / "none", b"", reserved={first}) == b"other.srt"
 
 
 def test_the_sweep_removes_only_temporary_files_of_jobs_that_are_not_live(world: World) -> None:
@@ -331,28 +390,28 @@ def test_the_sweep_removes_only_temporary_files_of_jobs_that_are_not_live(world:
     (world.target / "link").symlink_to(world.inbox)
     (world.inbox / ".watcherd-8-0.tmp").touch()
     (world.target / ".watcherd-8-1.tmp").mkdir()
-    assert sweep(world.target, is_over=lambda job: job != JOB) == 2
+    assert sweep(Place(world.target), is_over=lambda job: job != JOB) == 2
     assert {path.name for path in (world.target / "sub").iterdir()} == {*kept, "other.srt"}
     assert (world.inbox / ".watcherd-8-0.tmp").exists()
-    assert sweep(world.target / "link", is_over=lambda _: True) == 1
-    assert sweep(world.root / "none", is_over=lambda _: True) == 0
+    assert sweep(Place(world.target / "link"), is_over=lambda _: True) == 1
+    assert sweep(Place(world.root / "none"), is_over=lambda _: True) == 0
 
 
 def test_the_report_of_a_file_that_was_moved_back_goes(world: World) -> None:
     old = world.target / "sub" / "talk.mp3.error.json"
     old.write_bytes(REPORT)
-    assert clear_report(world.target, b"sub/talk.mp3")
+    assert clear_report(Place(world.target), b"sub/talk.mp3")
     assert not old.exists()
-    assert not clear_report(world.target, b"sub/talk.mp3")
-    assert not clear_report(world.target, b"none/talk.mp3")
-    assert not clear_report(world.root / "none", b"talk.mp3")
+    assert not clear_report(Place(world.target), b"sub/talk.mp3")
+    assert not clear_report(Place(world.target), b"none/talk.mp3")
+    assert not clear_report(Place(world.root / "none"), b"talk.mp3")
 
 
 def test_a_report_stays_while_its_original_is_beside_it(world: World) -> None:
     old = world.target / "sub" / "talk.mp3.error.json"
     old.write_bytes(REPORT)
     (world.target / "sub" / "talk.mp3").write_bytes(SPEECH)
-    assert not clear_report(world.target, b"sub/talk.mp3")
+    assert not clear_report(Place(world.target), b"sub/talk.mp3")
     assert old.exists()
 
 
@@ -360,15 +419,15 @@ def test_a_report_stays_while_its_original_is_beside_it(world: World) -> None:
 def test_a_file_of_that_name_that_is_no_report_stays(world: World, content: bytes) -> None:
     old = world.target / "sub" / "talk.mp3.error.json"
     old.write_bytes(content)
-    assert not clear_report(world.target, b"sub/talk.mp3")
+    assert not clear_report(Place(world.target), b"sub/talk.mp3")
     assert old.read_bytes() == content
 
 
 def test_a_report_is_not_sought_through_a_link(world: World) -> None:
     (world.target / "sub" / "talk.mp3.error.json").write_bytes(REPORT)
     (world.target / "link").symlink_to("sub")
-    assert not clear_report(world.target, b"link/talk.mp3")
+    assert not clear_report(Place(world.target), b"link/talk.mp3")
 
 
 def test_a_name_too_long_to_have_a_report_beside_it_has_none(world: World) -> None:
-    assert not clear_report(world.target, b"sub/" + b"x" * 251 + b".mp3")
+    assert not clear_report(Place(world.target), b"sub/" + b"x" * 251 + b".mp3")

@@ -91,7 +91,9 @@ def test_a_report_says_what_went_wrong_and_what_to_do() -> None:
             "temperature": 0,
             "formats": ["srt", "vtt"],
         },
-        "how_to_retry": "Move the file back into the inbox: /srv/inbox/sub",
+        "how_to_retry": (
+            "Say watcherd retry and this file's name, or move the file back into the inbox: /srv/inbox/sub"
+        ),
     }
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.delivery.world import JOB, NEVER, SPEECH, STRANGER, WAYS, Machine, Stopped, World
 from watcherd.delivery.files import Changed, Delivered, NameTaken, Result, Vanished, sweep
 from watcherd.job import Outcome
+from watcherd.place import Place
 
 ways = pytest.mark.parametrize("way", WAYS)
 
@@ -100,10 +101,10 @@ def test_the_sweep_removes_what_a_dead_job_left(way: str) -> None:
                 world.deliver()
             machine.stop_after = NEVER
             before = world.files(world.target)
-            sweep(world.target, is_over=lambda job: job != JOB)
+            sweep(Place(world.target), is_over=lambda job: job != JOB)
             assert world.files(world.target) == before
             left = sum(name.endswith(".tmp") for name in before)
-            assert sweep(world.target, is_over=lambda job: job != JOB + 1) == left
+            assert sweep(Place(world.target), is_over=lambda job: job != JOB + 1) == left
             assert not [name for name in world.files(world.target) if name.endswith(".tmp")]
 
 

@@ -18,6 +18,7 @@ import pytest
 from watcherd.delivery import carry, copying, folders, look, names, publish
 from watcherd.delivery.files import Result, deliver
 from watcherd.job import Identity, Outcome, Plan
+from watcherd.place import Place
 
 SPEECH = b"original speech " * 200
 STRANGER = b"somebody else's file, of another length"
@@ -159,7 +160,7 @@ class World:
                 inbox_fd=inbox_fd,
                 path=b"sub/" + self.name,
                 identity=self.identity,
-                target=self.target,
+                target=Place(self.target),
                 contents=self.contents,
             )
         finally:

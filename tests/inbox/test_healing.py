@@ -28,6 +28,7 @@ from watcherd.inbox.settle import Note
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import look
 from watcherd.inbox.watch import Watch
+from watcherd.place import Place
 
 NOBODY = 65534
 
@@ -141,6 +142,29 @@ async def test_an_inbox_behind_a_link_works_and_follows_the_link(
         link.unlink()
         link.symlink_to(tmp_path / "other")
         await eventually(lambda: b"b.mp3" in desk.admitted)
+
+
+async def test_an_inbox_that_turned_into_a_link_is_left_alone_until_it_is_a_folder_again(
+    inbox: Path, desk: FakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, take = [], root.take
+
+    def counted(place: Place, *, done: Path, failed: Path) -> root.Root:
+        tries.append(place)
+        return take(place, done=done, failed=failed)
+
+    monkeypatch.setattr(root, "take", counted)
+    write(tmp_path / "other" / "b.mp3")
+    async with at_work(folder_at(inbox), desk) as running:
+        inbox.rename(tmp_path / "kept")
+        inbox.symlink_to(tmp_path / "other")
+        await eventually(lambda: len(tries) > 3)  # the first was the start
+        assert condition(running) is Condition.TROUBLED
+        assert "is a link" in running.state.standing.text
+        inbox.unlink()
+        (tmp_path / "kept").rename(inbox)
+        write(inbox / "a.mp3")
+        await eventually(lambda: desk.admitted == [b"a.mp3"])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
@@ -283,7 +307,7 @@ async def test_an_unreadable_file_is_held_reported_once_and_taken_when_it_can_be
 async def test_storage_that_does_not_answer_stops_its_inbox_alone(
     tmp_path: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    monkeypatch.setattr(warden, "PATIENCE", 0.2)
+    monkeypatch.setattr(warden, "LISTEN", 0.1)
     answering, stuck = threading.Event(), threading.Semaphore(0)
 
     def dead(descriptor: int, path: bytes, **options: object) -> object:
@@ -296,7 +320,7 @@ async def test_storage_that_does_not_answer_stops_its_inbox_alone(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     other = FakeDesk()
-    storage = Storage("dead")
+    storage = Storage("dead", patience=0.2)
     try:
         async with (
             at_work(folder_at(tmp_path / "one"), desk, storage=storage) as running,
@@ -416,7 +440,7 @@ async def test_an_inbox_that_another_daemon_watches_is_left_to_it_until_it_goes(
     inbox: Path, desk: FakeDesk, logged: Logged
 ) -> None:
     write(inbox / "a.mp3")
-    taken = root.take(inbox, done=inbox / "done", failed=inbox / "failed")
+    taken = root.take(Place(inbox), done=inbox / "done", failed=inbox / "failed")
     try:
         async with at_work(folder_at(inbox), desk, wait=False) as running:
             await eventually(lambda: condition(running) is Condition.BUSY)
@@ -520,7 +544,7 @@ async def test_an_inbox_that_cannot_be_locked_is_watched_with_a_warning(
 
 
 async def test_closing_a_ground_twice_or_before_it_opens_is_harmless(inbox: Path) -> None:
-    ground = Ground(folder_at(inbox), asyncio.Queue())
+    ground = Ground(folder_at(inbox), asyncio.Queue(), inbox=Place(inbox))
     ground.close()
     ground.open()
     assert root.holder_of(inbox) is None

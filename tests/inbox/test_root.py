@@ -11,10 +11,11 @@ import pytest
 from watcherd.inbox import root as roots
 from watcherd.inbox.condition import LockedByOtherError, Reach
 from watcherd.inbox.root import holder_of, is_current, reach_of, take
+from watcherd.place import Place
 
 
 def taken(inbox: Path, done: Path | None = None) -> roots.Root:
-    return take(inbox, done=done or inbox / "done", failed=inbox / "failed")
+    return take(Place(inbox), done=done or inbox / "done", failed=inbox / "failed")
 
 
 def test_the_inbox_is_opened_under_its_real_name(inbox: Path, tmp_path: Path) -> None:
@@ -51,7 +52,8 @@ def test_a_missing_inbox_and_a_file_in_its_place_raise(tmp_path: Path) -> None:
 def test_two_daemons_never_share_an_inbox(inbox: Path) -> None:
     code = (
         "import sys, pathlib; from watcherd.inbox.root import take; p = pathlib.Path(sys.argv[1]);"
-        "root = take(p, done=p, failed=p); print('taken', flush=True); sys.stdin.read()"
+        "from watcherd.place import Place; root = take(Place(p), done=p, failed=p);"
+        "print('taken', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, inbox], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -102,12 +104,12 @@ def test_a_file_system_that_cannot_lock_a_folder_is_used_without(
 
 def test_a_replaced_inbox_is_noticed(inbox: Path, tmp_path: Path) -> None:
     root = taken(inbox)
-    assert is_current(root, inbox)
+    assert is_current(root, Place(inbox))
     inbox.rename(tmp_path / "renamed")
     with pytest.raises(FileNotFoundError):
-        is_current(root, inbox)
+        is_current(root, Place(inbox))
     inbox.mkdir()
-    assert not is_current(root, inbox)
+    assert not is_current(root, Place(inbox))
     root.close()
 
 
@@ -115,11 +117,11 @@ def test_a_link_that_leads_elsewhere_is_noticed(inbox: Path, tmp_path: Path) -> 
     link = tmp_path / "link"
     link.symlink_to(inbox)
     root = taken(link)
-    assert is_current(root, link)
+    assert is_current(root, Place(link))
     (tmp_path / "other").mkdir()
     link.unlink()
     link.symlink_to(tmp_path / "other")
-    assert not is_current(root, link)
+    assert not is_current(root, Place(link))
     root.close()
 
 

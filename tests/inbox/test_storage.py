@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from tests.inbox.support import eventually
+from tests.inbox.support import eventually, never
+from watcherd import pulse
+from watcherd.faults import FaultError, Scope
 from watcherd.inbox.storage import SIZE, Storage
 
 
@@ -130,3 +132,62 @@ print("ended")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
     assert done.stdout == b"ended\n"
+
+
+# Storage that falls silent.
+
+
+async def test_storage_is_silent_while_any_call_makes_no_progress() -> None:
+    storage, release = Storage("silent", patience=0.1), threading.Event()
+    stuck = storage.submit(release.wait)
+    await eventually(lambda: storage.silent)
+    assert await storage.call(int) == 0, "the other threads go on"
+    await eventually(lambda: storage.silent)
+    release.set()
+    await stuck
+    await eventually(lambda: not storage.silent)
+    storage.close()
+
+
+async def test_a_long_call_that_gets_on_is_not_silent() -> None:
+    storage, release = Storage("long", patience=0.3), threading.Event()
+
+    def get_on() -> None:
+        while not release.wait(0.01):
+            pulse.beat()
+
+    going = storage.submit(get_on)
+    await never(lambda: storage.silent, for_=1)
+    release.set()
+    await going
+    storage.close()
+
+
+async def test_what_is_asked_of_silent_storage_is_given_up() -> None:
+    storage, release = Storage("deaf", patience=0.1), threading.Event()
+    with pytest.raises(FaultError) as caught:
+        await storage.ask(release.wait)
+    assert caught.value.fault.scope is Scope.INBOX
+    assert "does not answer" in caught.value.fault.message
+    release.set()
+    assert await storage.ask(int, "12") == 12
+    with pytest.raises(ValueError, match="invalid literal"):
+        await storage.ask(int, "twelve")
+    storage.close()
+
+
+async def test_what_waits_behind_a_long_call_is_not_given_up() -> None:
+    storage, release = Storage("busy", size=1, patience=0.1), threading.Event()
+
+    def get_on() -> None:
+        while not release.wait(0.01):
+            pulse.beat()
+
+    going = storage.submit(get_on)
+    asked = asyncio.ensure_future(storage.ask(int))
+    _, pending = await asyncio.wait({asked}, timeout=0.5)
+    assert pending
+    release.set()
+    assert await asked == 0
+    await going
+    storage.close()

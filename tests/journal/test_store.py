@@ -16,6 +16,7 @@ from watcherd.job import (
     Due,
     Event,
     Identity,
+    Interrupted,
     Job,
     Outcome,
     Plan,
@@ -24,6 +25,7 @@ from watcherd.job import (
     Recognised,
     Refused,
     Replied,
+    Resending,
     Reused,
     Sending,
     Sidecar,
@@ -33,9 +35,10 @@ from watcherd.job import (
     Withdrawn,
     step,
 )
+from watcherd.journal.ledger import Kind, StoredPause
 from watcherd.journal.opening import JournalError
 from watcherd.journal.reader import reading
-from watcherd.journal.store import Journal, StaleMoveError, StoredReply
+from watcherd.journal.store import LEARNED_KEPT, Journal, StaleMoveError, StoredReply
 
 IDENTITY = Identity(2049, 2**63 - 1, 12, 1_700_000_000_123_456_789, -5)
 FAULT = Fault(
@@ -51,6 +54,7 @@ PLAN = Plan(
 
 
 DONE_PLAN = replace(PLAN, outcome=Outcome.DONE)
+SENDING = Sending("e", 1000, 12.5)
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ async def added(journal: Journal, path: bytes = b"a.mp3", inbox: str = "in") -> 
 
 async def test_a_job_comes_back_as_it_was_recorded(journal: Journal) -> None:
     job = await added(journal, b"d\xff/a\xfe\n.mp3")
-    planned = await moved(journal, job, Started(), Sending(), Planned(PLAN, ("untimed",), FAULT))
+    planned = await moved(journal, job, Started(), SENDING, Planned(PLAN, ("untimed",), FAULT))
     assert await journal.job(job.id) == planned
     assert planned.plan == PLAN
     assert planned.fault == FAULT
@@ -103,7 +107,7 @@ async def test_a_move_from_a_state_that_is_not_on_record_is_refused_and_changes_
 
 
 async def test_a_reply_is_kept_until_it_is_refused(journal: Journal) -> None:
-    job = await moved(journal, await added(journal), Started(), Sending())
+    job = await moved(journal, await added(journal), Started(), SENDING)
     job = await moved(journal, job, Replied(b"\x00{}", "srt"))
     assert await journal.reply(job.id) == StoredReply(b"\x00{}", "srt")
     job = await moved(journal, job, Refused(FAULT))
@@ -113,7 +117,7 @@ async def test_a_reply_is_kept_until_it_is_refused(journal: Journal) -> None:
 
 
 async def test_a_reply_is_found_by_content_and_request_whatever_the_job(journal: Journal) -> None:
-    first = await moved(journal, await added(journal, b"1"), Started(), Sending(), Replied(b"old", "srt"))
+    first = await moved(journal, await added(journal, b"1"), Started(), SENDING, Replied(b"old", "srt"))
     assert not await journal.knows_content("3-q")
     await moved(journal, first, Recognised("3-q", "sha", "settings"))
     assert await journal.knows_content("3-q")
@@ -126,8 +130,8 @@ async def test_a_reply_is_found_by_content_and_request_whatever_the_job(journal:
 
 
 async def test_a_withdrawn_jobs_reply_is_kept_only_if_its_content_is_known(journal: Journal) -> None:
-    first = await moved(journal, await added(journal, b"1"), Started(), Sending(), Replied(b"a", "srt"))
-    second = await moved(journal, await added(journal, b"2"), Started(), Sending(), Replied(b"b", "srt"))
+    first = await moved(journal, await added(journal, b"1"), Started(), SENDING, Replied(b"a", "srt"))
+    second = await moved(journal, await added(journal, b"2"), Started(), SENDING, Replied(b"b", "srt"))
     second = await moved(journal, second, Recognised("3-q", "sha", "settings"))
     for job in (first, second):
         await moved(journal, job, Withdrawn("changed"))
@@ -138,7 +142,7 @@ async def test_a_withdrawn_jobs_reply_is_kept_only_if_its_content_is_known(journ
 async def test_a_reply_outlives_the_daemon(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
     first = await Journal.open(path, SystemClock())
-    job = await moved(first, await added(first), Started(), Sending(), Replied(b"{}", "verbose_json"))
+    job = await moved(first, await added(first), Started(), SENDING, Replied(b"{}", "verbose_json"))
     await first.close()
     second = await Journal.open(path, SystemClock())
     assert await second.mid_flight() == [job]
@@ -232,7 +236,7 @@ async def test_a_journal_in_order_is_left_where_it_is(tmp_path: Path) -> None:
 
 
 async def test_what_is_final_and_old_is_forgotten_and_nothing_else(journal: Journal) -> None:
-    answered = (Started(), Sending(), Replied(b"{}", "srt"), Recognised("3-q", "sha", "settings"))
+    answered = (Started(), SENDING, Replied(b"{}", "srt"), Recognised("3-q", "sha", "settings"))
     final = await moved(journal, await added(journal, b"1"), *answered, Planned(DONE_PLAN), Delivered())
     waiting = await moved(journal, await added(journal, b"2"), *answered)
     await journal.prune(jobs_before=0, replies_before=0)
@@ -247,6 +251,112 @@ async def test_what_is_final_and_old_is_forgotten_and_nothing_else(journal: Jour
     assert len(await journal.attempts(waiting.id)) == 1
 
 
+async def test_forgetting_what_was_answered_for_a_content_leaves_other_contents_and_open_jobs_theirs(
+    journal: Journal,
+) -> None:
+    answered = (Started(), SENDING, Replied(b"{}", "srt"))
+    ended = (Planned(DONE_PLAN), Delivered())
+    known = Recognised("3-q", "sha", "settings")
+    first = await moved(journal, await added(journal, b"1"), *answered, known, *ended)
+    same = await moved(journal, await added(journal, b"2"), *answered, known, *ended)
+    still_open = await moved(journal, await added(journal, b"3"), *answered, known)
+    other = await moved(
+        journal, await added(journal, b"4"), *answered, Recognised("4-q", "another", "settings"), *ended
+    )
+    await journal.forget_replies("sha")
+    kept = [await journal.reply(job.id) for job in (first, same, still_open, other)]
+    assert [reply is not None for reply in kept] == [False, False, True, True]
+
+
+async def test_a_probe_takes_the_job_that_was_left_alone_longest(journal: Journal) -> None:
+    first, second = [await added(journal, name) for name in (b"1", b"2")]
+    pause = Postponed(WaitReason.ENDPOINT_PAUSED, 1.0, FAULT)
+    await moved(journal, first, Started(), pause, Due())
+    assert [job.id for job in await journal.startable("in", limit=2)] == [first.id, second.id]
+    assert [job.id for job in await journal.probing("in", limit=2)] == [second.id, first.id]
+
+
+# Requests.
+
+
+async def rows(journal: Journal) -> list[tuple[object, ...]]:
+    query = "SELECT round, seconds, bytes, ended_at IS NOT NULL, fault IS NOT NULL FROM requests ORDER BY id"
+    return [tuple(row) for row in await journal._connection.select(query)]
+
+
+async def test_each_request_is_on_record_before_it_leaves_with_how_it_ended(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), Sending("e", 1000))
+    assert await rows(journal) == [(1, None, 1000, 0, 0)]
+    job = await moved(journal, job, Resending("e", 2000, FAULT, 3.0))
+    assert await rows(journal) == [(1, None, 1000, 1, 1), (1, 3.0, 2000, 0, 0)]
+    job = await moved(journal, job, Replied(b"{}", "srt"), Recognised("3-q", "sha", "settings", 3.5))
+    assert await rows(journal) == [(1, None, 1000, 1, 1), (1, 3.5, 2000, 1, 0)]
+    job = await moved(journal, job, Planned(PLAN, (), FAULT))
+    assert (await rows(journal))[1] == (1, 3.5, 2000, 1, 0), "an answered request has no fault"
+
+
+async def test_a_round_is_one_attempt_with_its_first_time_and_its_last_fault(journal: Journal) -> None:
+    other = replace(FAULT, code="other")
+    job = await moved(journal, await added(journal), Started(), SENDING, Resending("e", 5, FAULT))
+    job = await moved(journal, job, Postponed(WaitReason.BACKOFF, 1.0, other, charged=True), Due())
+    job = await moved(journal, job, Started(), SENDING)
+    assert [one.fault for one in await journal.attempts(job.id)] == [other, None]
+
+
+async def test_a_storage_fault_before_any_request_marks_no_earlier_one(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), SENDING)
+    job = await moved(journal, job, Interrupted(charged=True), Started())
+    await moved(journal, job, Postponed(WaitReason.STORAGE, 1.0, FAULT))
+    assert [one.fault for one in await journal.attempts(job.id)] == [None]
+
+
+async def test_the_seconds_that_an_endpoint_heard_are_summed_since_a_time(journal: Journal) -> None:
+    foreign = replace(FAULT, scope=Scope.ENDPOINT)
+    ledger = journal.ledger
+    await ledger.probed("e", seconds=100, size=1, now=50.0, fault=None)
+    for now, fault in ((60.0, None), (70.0, FAULT), (80.0, foreign)):
+        await ledger.probed("e", seconds=10, size=1, now=now, fault=fault)
+    await ledger.probed("other", seconds=3, size=1, now=60.0, fault=None)
+    assert await ledger.seconds_sent(60.0) == {"e": 20, "other": 3}
+
+
+async def test_requests_outlive_their_job_for_as_long_as_a_budget_needs_them(journal: Journal) -> None:
+    final = (Started(), SENDING, Replied(b"{}", "srt"), Planned(DONE_PLAN), Delivered())
+    await moved(journal, await added(journal), *final)
+    await journal.prune(jobs_before=1e12, replies_before=1e12)
+    assert await journal.ledger.seconds_sent(0) == {"e": 12.5}
+    await journal._connection.select("UPDATE requests SET sent_at = sent_at - 3 * 24 * 3600")
+    await journal.prune(jobs_before=1e12, replies_before=1e12)
+    assert await journal.ledger.seconds_sent(0) == {}
+
+
+# Pauses and lessons.
+
+
+async def test_a_pause_is_replaced_by_its_own_kind_only(journal: Journal) -> None:
+    ledger = journal.ledger
+    first = StoredPause(kind=Kind.ENDPOINT, name="x", since=1, until=2, fault=FAULT)
+    second = replace(first, until=9.0)
+    by_hand = StoredPause(kind=Kind.ENDPOINT, name="x", since=3, until=None, fault=None)
+    inbox = replace(by_hand, kind=Kind.INBOX)
+    for pause in (first, by_hand, inbox, second):
+        await ledger.pause(pause)
+    assert sorted(await ledger.pauses(), key=repr) == sorted((second, by_hand, inbox), key=repr)
+    await ledger.end_pause(Kind.ENDPOINT, "x", by_hand=True)
+    await ledger.end_pause(Kind.ENDPOINT, "nobody", by_hand=True)
+    assert sorted(await ledger.pauses(), key=repr) == sorted((second, inbox), key=repr)
+
+
+async def test_what_a_server_taught_is_forgotten_after_a_month(journal: Journal) -> None:
+    now = SystemClock().now()
+    await journal.ledger.learn("u", "m", "format", "srt", now=now - LEARNED_KEPT - 60)
+    await journal.ledger.learn("u", "m", "max_bytes", "1", now=now)
+    await journal.ledger.learn("u", "m", "max_bytes", "2", now=now)
+    assert await journal.ledger.learned() == {("u", "m"): {"format": "srt", "max_bytes": "2"}}
+    await journal.prune(jobs_before=0, replies_before=0)
+    assert await journal.ledger.learned() == {("u", "m"): {"max_bytes": "2"}}
+
+
 async def test_over_is_what_was_given_out_and_is_open_no_more(journal: Journal) -> None:
     final = await moved(journal, await added(journal, b"1"), Withdrawn("vanished"))
     queued = await added(journal, b"2")
@@ -257,8 +367,8 @@ async def test_over_is_what_was_given_out_and_is_open_no_more(journal: Journal) 
 
 
 async def test_the_journal_is_durable_by_its_settings(journal: Journal) -> None:
-    assert (await journal._call(journal._select, "PRAGMA synchronous"))[0][0] == 2
-    assert (await journal._call(journal._select, "PRAGMA journal_mode"))[0][0] == "wal"
+    assert (await journal._connection.select("PRAGMA synchronous"))[0][0] == 2
+    assert (await journal._connection.select("PRAGMA journal_mode"))[0][0] == "wal"
 
 
 async def test_the_reader_counts_and_lists_beside_the_writer(journal: Journal, tmp_path: Path) -> None:
@@ -269,21 +379,21 @@ async def test_the_reader_counts_and_lists_beside_the_writer(journal: Journal, t
     with reading(tmp_path / "journal #1?.sqlite3") as reader:
         assert reader.counts() == {"in": {State.FAILED: 1, State.WAITING: 1}}
         assert [seen.job for seen in reader.recent(5)] == [failed]
-        assert [seen.job for seen in reader.in_flight(5)] == [waiting]
+        assert [seen.job for seen in reader.waiting(5)] == [waiting]
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader._connection.execute("DELETE FROM jobs")
 
 
 async def test_a_full_disk_is_a_machine_fault_that_leaves_nothing_half_done(journal: Journal) -> None:
-    job = await moved(journal, await added(journal), Started(), Sending())
-    pages = (await journal._call(journal._select, "PRAGMA page_count"))[0][0]
-    await journal._call(journal._select, f"PRAGMA max_page_count = {pages}")
+    job = await moved(journal, await added(journal), Started(), SENDING)
+    pages = (await journal._connection.select("PRAGMA page_count"))[0][0]
+    await journal._connection.select(f"PRAGMA max_page_count = {pages}")
     replied = Replied(b"x" * 200_000, "verbose_json")
     with pytest.raises(FaultError) as caught:
         await moved(journal, job, replied)
     assert caught.value.fault.code == "disk_full"
     assert caught.value.fault.scope is Scope.MACHINE
     assert await journal.reply(job.id) is None
-    await journal._call(journal._select, "PRAGMA max_page_count = 100000")
+    await journal._connection.select("PRAGMA max_page_count = 100000")
     await moved(journal, job, replied)
     assert await journal.reply(job.id) is not None

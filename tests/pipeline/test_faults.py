@@ -11,8 +11,13 @@ import pytest
 
 from tests.pipeline.world import World, names
 from tests.servers.endpoint import Behaviour, HangUp, Raw, Respond, error
+from watcherd.cli.table import table
+from watcherd.control import EndpointLive, InboxLive
 from watcherd.endpoint.client import Client
-from watcherd.job import Postponed, State, WaitReason
+from watcherd.job import Job, Postponed, State, WaitReason
+from watcherd.journal.reader import reading
+from watcherd.status.shapes import DaemonStatus
+from watcherd.status.snapshot import read_record, status_of
 
 DONE, FAILED, PAUSED, BACKOFF = "done", "failed", "endpoint paused", "backoff"
 HTML = b"<!DOCTYPE html><html><head><title>%s</title></head><body></body></html>"
@@ -106,11 +111,51 @@ CASES = (
 )  # fmt: skip
 
 
+def status_of_all(world: World) -> str:
+    """What `watcherd status` says."""
+    gate, folder = world.queue._benches["inbox"].gate, world.queue._benches["inbox"].folder
+    pause = gate.pause
+    endpoint = EndpointLive(
+        name=gate.endpoint.name,
+        base_url=gate.endpoint.base_url,
+        model=gate.endpoint.model,
+        slots=gate.endpoint.concurrency,
+        concurrency=gate.concurrency,
+        in_flight=gate.in_flight,
+        minutes_today=gate.minutes_today,
+        minutes_per_day=None,
+        paused_since=None if pause is None else pause.since,
+        paused_until=None if pause is None else pause.until,
+        fault=None if pause is None else pause.fault,
+    )
+    inbox = InboxLive(
+        name="inbox", path=bytes(folder.inbox), endpoint=gate.endpoint.name, condition="watching"
+    )
+    with reading(world.home / "journal.sqlite3") as reader:
+        record = read_record(reader)
+    daemon = DaemonStatus(state="running")
+    return table(status_of(record, daemon=daemon, inboxes=[inbox], endpoints=[endpoint], now=time.time()))
+
+
+def check_status(said: str, case: Case, job: Job) -> None:
+    """The file, its state with reason and time, message and hint; the endpoint's pause with its reason."""
+    assert "talk.mp3" in said
+    if job.fault is not None:
+        assert said.count(job.fault.message) == (2 if case.ends == PAUSED else 1), said
+        assert job.fault.hint in said
+    endpoint = said.partition("endpoints")[2].partition("\n\n")[0]
+    assert ("paused since" in endpoint and "tried again at" in endpoint) == (case.ends == PAUSED)
+    waiting, _, recent = said.partition("last done and failed")
+    assert ("talk.mp3" in recent) == (case.ends in {DONE, FAILED})
+    assert (f"[{case.ends}, until" in waiting) == (case.ends not in {DONE, FAILED})
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 async def test_what_comes_of_it(world: World, case: Case) -> None:
     for answer in case.answers:
         world.endpoint.script(answer)
     job = await world.run("talk.mp3")
+    check_status(status_of_all(world), case, job)
     assert (job.reason if job.state is State.WAITING else job.state) == case.ends
     assert ("" if job.fault is None else job.fault.code) == case.fault
     assert len(world.endpoint.requests) + world.endpoint.held == case.requests or case.name == "never answers"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,14 +16,17 @@ from watcherd.clock import SystemClock
 from watcherd.config.model import Folder
 from watcherd.endpoint.client import Client
 from watcherd.endpoint.gate import Gate
+from watcherd.endpoint.past import Past
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import identity_of
-from watcherd.job import Event, Job, State
+from watcherd.job import FINAL, Event, Job, State
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue
 from watcherd.retry import Policy
+
+RESTING = FINAL | {State.WAITING}
 
 
 def names(folder: Path) -> Sequence[str]:
@@ -43,32 +45,45 @@ class World:
 
     async def run(self, name: str) -> Job:
         """Put a file in and wait until it is final or waits."""
+        await self.drop(name)
+        await self.serve(lambda: bool(self.events) and self.events[-1][0].state in RESTING)
+        return await self.job(1)
+
+    async def drop(self, name: str, content: bytes | None = None) -> None:
+        """Put a settled file in: the bundled clip as MP3, unless another content is given."""
         path = self.home / "inbox" / name
-        shutil.copyfile(clip("mp3"), path)
+        path.write_bytes(clip("mp3").read_bytes() if content is None else content)
         await self.queue.admit("inbox", name.encode(), identity_of(path.stat()))
+
+    async def serve(self, until: Callable[[], bool]) -> None:
+        """Run the queue until a condition holds, then stop it; jobs in hand are left resumable."""
+        self.queue._stopped.clear()
         serving = asyncio.create_task(self.queue.run())
         deadline = time.monotonic() + 30
-        while not self._rests():
-            assert time.monotonic() < deadline, self.events
+        while not until():
+            assert time.monotonic() < deadline, [
+                (job.id, str(job.state), type(e).__name__) for job, e in self.events
+            ]
             await asyncio.wait({serving}, timeout=0.01)
             assert not serving.done()
         await self.queue.stop(0)
         await serving
-        job = await self.journal.job(1)
-        assert job is not None
-        return job
 
-    def _rests(self) -> bool:
-        return bool(self.events) and self.events[-1][0].state in {
-            State.DONE,
-            State.FAILED,
-            State.SKIPPED,
-            State.WAITING,
-        }
+    async def job(self, number: int) -> Job:
+        """A job as it is on record; they are numbered as they were dropped."""
+        found = await self.journal.job(number)
+        assert found is not None
+        return found
+
+    def rest(self, count: int) -> bool:
+        """Whether so many jobs are final or wait."""
+        return len({job.id for job, _ in self.events if job.state in RESTING}) >= count
 
 
 @asynccontextmanager
-async def running_world(tmp_path: Path) -> AsyncIterator[World]:
+async def running_world(
+    tmp_path: Path, *, backoff: float = 60.0, **endpoint_keys: object
+) -> AsyncIterator[World]:
     for name in ("inbox", "done", "failed", "work"):
         (tmp_path / name).mkdir()
     clock, wake = SystemClock(), asyncio.Event()
@@ -80,8 +95,10 @@ async def running_world(tmp_path: Path) -> AsyncIterator[World]:
         stack.push_async_callback(media.close)
         storage = Storage("inbox")
         stack.callback(storage.close)
-        settings = local.settings(timeout={"connect": 2.0, "read": 1.0})
-        gate = Gate(settings, client=partial(Client, settings), wake=wake, clock=clock)
+        settings = local.settings(timeout={"connect": 2.0, "read": 1.0}, **endpoint_keys)
+        gate = Gate(
+            settings, client=partial(Client, settings), wake=wake, clock=clock, past=Past(journal.ledger)
+        )
         stack.push_async_callback(gate.close)
         folder = Folder(
             name="inbox",
@@ -100,7 +117,7 @@ async def running_world(tmp_path: Path) -> AsyncIterator[World]:
             clock=clock,
             work=tmp_path / "work",
             planning=asyncio.Lock(),
-            policy=Policy(base=60.0),
+            policy=Policy(base=backoff),
         )
         events: list[tuple[Job, Event]] = []
         queue = Queue(

@@ -21,8 +21,9 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from watcherd.delivery import copying, folders, look, names, publish
+from watcherd.delivery import copying, folders, look, names, publish, room
 from watcherd.delivery.result import Changed, Delivered, NameTaken, Result, Vanished
+from watcherd.faults import FaultError
 from watcherd.job import Identity, Plan, Sidecar
 
 TEMPORARY = re.compile(rb"\.watcherd-([0-9]+)-[0-9]+\.tmp")
@@ -45,9 +46,15 @@ class Delivery:
     published: dict[bytes, os.stat_result] = field(default_factory=dict)
 
     def run(self) -> Result:
-        """Go on from wherever the files say that this delivery stands."""
+        """Go on from wherever the files say that this delivery stands.
+
+        Raises FaultError, and writes nothing, where there is no room for it; OSError as the system does.
+        """
         try:
-            result = self._resumed() or self._sidecars() or self._original()
+            result = self._resumed()
+            if result is None:
+                self._see_room()
+                result = self._sidecars() or self._original()
             if not isinstance(result, Delivered):
                 self._undo()
             self._clean(_BEGUN)
@@ -108,6 +115,22 @@ class Delivery:
             self._put_back(self.source_fd, self._aside)
 
     # The sidecars.
+
+    def _see_room(self) -> None:
+        """See that all that is still to be written fits, before any of it is; raises FaultError."""
+        there = look.status
+        sizes = [len(self.contents[name]) for name in self.contents if there(self.target_fd, name) is None]
+        if self._crosses_devices() and self._arrived() is None:
+            sizes.append(self.identity.size)
+        try:
+            room.check(self.target_fd, sizes)
+        except FaultError:
+            self._clean(_COPY)  # what a stop left half written takes room, and is written anew
+            room.check(self.target_fd, sizes)
+
+    def _crosses_devices(self) -> bool:
+        source, target = self._at_source(), os.fstat(self.target_fd)
+        return source is not None and source.st_dev != target.st_dev
 
     def _sidecars(self) -> Result | None:
         for number, sidecar in self._numbered():

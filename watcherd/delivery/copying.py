@@ -6,6 +6,8 @@ import contextlib
 import os
 import stat
 
+from watcherd import pulse
+
 BLOCK = 1 << 20  # bytes read at a time
 
 
@@ -16,6 +18,7 @@ def copy(from_fd: int, to_fd: int) -> None:
     """
     while block := os.read(from_fd, BLOCK):
         write(to_fd, block)
+        pulse.beat()
     status = os.fstat(from_fd)
     for owner, group in ((-1, status.st_gid), (status.st_uid, -1)):
         with contextlib.suppress(OSError):
@@ -25,7 +28,8 @@ def copy(from_fd: int, to_fd: int) -> None:
             with contextlib.suppress(OSError):
                 os.setxattr(to_fd, attribute, os.getxattr(from_fd, attribute))
     with contextlib.suppress(OSError):
-        os.fchmod(to_fd, stat.S_IMODE(status.st_mode))
+        # Whoever drops a file would else get a program that runs as us, where the owner cannot be kept.
+        os.fchmod(to_fd, stat.S_IMODE(status.st_mode) & ~(stat.S_ISUID | stat.S_ISGID))
     with contextlib.suppress(OSError):
         os.utime(to_fd, ns=(status.st_atime_ns, status.st_mtime_ns))
     os.fsync(to_fd)
@@ -55,3 +59,4 @@ def equal(one_fd: int, other_fd: int) -> bool:
             return False
         if not block:
             return True
+        pulse.beat()

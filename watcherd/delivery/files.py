@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Container, Mapping
 
+from watcherd import pulse
 from watcherd.delivery import folders, look, names, report
 from watcherd.delivery.carry import TEMPORARY, Delivery
 from watcherd.delivery.result import Changed, Delivered, NameTaken, Result, Vanished
 from watcherd.faults import FaultError
 from watcherd.job import Identity, Plan
+from watcherd.place import Place
 
 __all__ = [
     "Changed",
@@ -19,13 +20,13 @@ __all__ = [
     "NameTaken",
     "Result",
     "Vanished",
+    "choose",
     "clear_report",
     "deliver",
-    "list_names",
     "sweep",
 ]
 
-_LARGEST_REPORT = 1 << 20  # bytes; a larger file is not one of ours
+LARGEST_REPORT = 1 << 20  # bytes; a larger file is not one of ours
 
 
 def deliver(
@@ -35,7 +36,7 @@ def deliver(
     inbox_fd: int,
     path: bytes,
     identity: Identity,
-    target: Path,
+    target: Place,
     contents: Mapping[bytes, bytes],
 ) -> Result:
     """Write the sidecars and move the original, so that after a stop the same call ends in the same place.
@@ -43,7 +44,8 @@ def deliver(
     `path` is relative to the inbox, `identity` that of the file that settled, `target` the done or failed
     folder, `contents` what each of the plan's sidecars holds: the same bytes in every call for one plan.
     No file is replaced and none removed but our own. Raises FaultError where a folder cannot be made for
-    what stands in its place, and OSError as the system does; the plan can then be carried out later.
+    what stands in its place or where there is no room, and OSError as the system does; the plan can then be
+    carried out later.
     """
     folder, _, name = path.rpartition(b"/")
     with (
@@ -62,19 +64,42 @@ def deliver(
         return delivery.run()
 
 
-def list_names(target: Path, folder: bytes) -> set[bytes]:
-    """Return the names in `folder` below done or failed; none where it is missing.
+class _Standing:
+    """The names in an open folder, looked up one by one: to list a done folder of years takes longer."""
 
-    Raises FaultError where a link or a file is in the folder's place, OSError where it cannot be read.
+    def __init__(self, folder_fd: int, *, reserved: Collection[bytes], passed_over: bytes) -> None:
+        self._folder_fd = folder_fd
+        self._reserved = reserved
+        self._passed_over = passed_over
+
+    def __contains__(self, name: object) -> bool:
+        assert isinstance(name, bytes)
+        if name in self._reserved:
+            return True
+        return name != self._passed_over and look.status(self._folder_fd, name) is not None
+
+
+def choose(
+    target: Place,
+    folder: bytes,
+    plan: Callable[[Container[bytes]], Plan],
+    *,
+    reserved: Collection[bytes],
+    passed_over: bytes = b"",
+) -> Plan:
+    """Let `plan` choose among the names that are free in `folder` below done or failed, and not `reserved`.
+
+    `passed_over` counts as free though it stands there. Raises FaultError where a link or a file is in the
+    folder's place, OSError where it cannot be read.
     """
     try:
         with folders.opened(target, folder) as fd:
-            return set(map(os.fsencode, os.listdir(fd)))
+            return plan(_Standing(fd, reserved=reserved, passed_over=passed_over))
     except FileNotFoundError:
-        return set()
+        return plan(reserved)
 
 
-def sweep(target: Path, *, is_over: Callable[[int], bool]) -> int:
+def sweep(target: Place, *, is_over: Callable[[int], bool]) -> int:
     """Remove the temporary files below done or failed of jobs that are over; return how many.
 
     Raises OSError and FaultError where the folder cannot be opened.
@@ -84,7 +109,7 @@ def sweep(target: Path, *, is_over: Callable[[int], bool]) -> int:
     return 0
 
 
-def clear_report(failed: Path, path: bytes) -> bool:
+def clear_report(failed: Place, path: bytes) -> bool:
     """Remove the report of an earlier failure of the file at `path`; return whether there was one.
 
     For a file that was moved from failed back into its inbox: only while the original is not beside the
@@ -96,7 +121,7 @@ def clear_report(failed: Path, path: bytes) -> bool:
         return False
     try:
         with folders.opened(failed, folder) as fd:
-            found = look.content(fd, old, _LARGEST_REPORT)
+            found = look.content(fd, old, LARGEST_REPORT)
             if found is None or not report.is_report(found) or look.status(fd, name) is not None:
                 return False
             os.unlink(old, dir_fd=fd)
@@ -107,6 +132,7 @@ def clear_report(failed: Path, path: bytes) -> bool:
 
 def _swept(folder_fd: int, found: Collection[bytes], is_over: Callable[[int], bool]) -> int:
     removed = 0
+    pulse.beat()
     for name in found:
         match = TEMPORARY.fullmatch(name)
         if match and is_over(int(match.group(1))):

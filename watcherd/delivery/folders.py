@@ -1,6 +1,6 @@
 """Folders of a delivery: a root and a path below it in, a descriptor out. Rim; everything here blocks.
 
-The root is what the configuration names and may be a link. Below it, folders are opened one by one without
+The root is what the configuration names (see place). Below it, folders are opened one by one without
 following links, so that nothing is written to a place the configuration does not name.
 """
 
@@ -11,35 +11,36 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
-from watcherd.faults import Fault, FaultError, Remedy, Scope
+from watcherd.faults import LINK_HINT, Fault, FaultError, Remedy, Scope
+from watcherd.logs import escaped
+from watcherd.place import Place
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _COPIED_MODE = 0o2777  # permissions and setgid: a shared tree stays shared
 
 
 @contextlib.contextmanager
-def opened(root: Path, folder: bytes) -> Iterator[int]:
+def opened(root: Place, folder: bytes) -> Iterator[int]:
     """Open `folder` below `root`; raises FileNotFoundError, FaultError where a link or file is in the way."""
-    with _held(os.open(root, _FOLDER)) as root_fd, _descended(root_fd, folder, make=False) as fd:
+    with _held(root.open()) as root_fd, _descended(root_fd, folder, make=False) as fd:
         yield fd
 
 
 @contextlib.contextmanager
-def made(root: Path, folder: bytes, *, inbox_fd: int) -> Iterator[int]:
+def made(root: Place, folder: bytes, *, inbox_fd: int) -> Iterator[int]:
     """Open `folder` below `root`, making what is missing below it with its parent's mode.
 
     The root itself is made only directly inside the inbox, where nobody asked for it: anywhere else a root
     that is missing may be a mount that is, and FileNotFoundError rises. Raises FaultError like `opened`.
     """
     try:
-        root_fd = os.open(root, _FOLDER)
+        root_fd = root.open()
     except FileNotFoundError:
-        with _held(os.open(root.parent, _FOLDER)) as parent_fd:
+        with _held(root.parent.open()) as parent_fd:
             if not os.path.samestat(os.fstat(parent_fd), os.fstat(inbox_fd)):
                 raise
-            root_fd = _step(parent_fd, os.fsencode(root.name), make=True)
+            root_fd = _step(parent_fd, os.fsencode(root.path.name), make=True)
     with _held(root_fd), _descended(root_fd, folder, make=True) as fd:
         yield fd
 
@@ -117,12 +118,11 @@ def _make(parent_fd: int, name: bytes) -> int:
 
 def _in_the_way(parent_fd: int, name: bytes) -> Fault:
     is_link = stat.S_ISLNK(os.lstat(name, dir_fd=parent_fd).st_mode)
-    shown = name.decode("utf-8", "backslashreplace")
-    where = os.fsencode(os.readlink(f"/proc/self/fd/{parent_fd}")).decode("utf-8", "backslashreplace")
+    where = escaped(os.fsencode(os.readlink(f"/proc/self/fd/{parent_fd}")) + b"/" + name)
     return Fault(
         scope=Scope.INBOX,
-        code="folder_in_the_way",
-        message=f"{where}/{shown} is {'a link' if is_link else 'a file'}, and watcherd needs a folder there",
-        hint="Move it out of the way, or name the folder that it leads to in the configuration.",
+        code="folder_is_a_link" if is_link else "folder_in_the_way",
+        message=f"{where} is {'a link' if is_link else 'a file'}, and watcherd needs a folder there",
+        hint=LINK_HINT if is_link else "Move it out of the way.",
         remedy=Remedy.PAUSE,
     )

@@ -6,7 +6,7 @@ Names are bytes: they are compared as they are, never normalised, and may hold a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from itertools import count
 
 from watcherd.job import Outcome, Plan, Sidecar
@@ -17,7 +17,7 @@ REPORT = b".error.json"
 _EXTENSION = re.compile(rb"\.[A-Za-z0-9_-]{1,16}\Z")
 
 
-def plan(*, path: bytes, outcome: Outcome, formats: Sequence[str], taken: Collection[bytes]) -> Plan:
+def plan(*, path: bytes, outcome: Outcome, formats: Sequence[str], taken: Container[bytes]) -> Plan:
     """Choose a name for the original and its sidecars, all free at once.
 
     `path` is relative to the inbox, and its folder is mirrored; `taken` are the names in the target folder,

@@ -108,7 +108,7 @@ def _how_to_retry(path: bytes, inbox: Path) -> str:
     """Name the folder below the inbox in which the file stood; moved there, it fails or succeeds anew."""
     folder = path.rpartition(b"/")[0]
     where = bytes(inbox) + (b"/" + folder if folder else b"")
-    return f"Move the file back into the inbox: {_shown(where)}"
+    return f"Say watcherd retry and this file's name, or move the file back into the inbox: {_shown(where)}"
 
 
 def _address(url: str) -> str:

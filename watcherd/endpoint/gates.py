@@ -14,14 +14,16 @@ from watcherd.clock import Clock
 from watcherd.config.model import Endpoint
 from watcherd.endpoint.client import Client
 from watcherd.endpoint.gate import Gate
+from watcherd.endpoint.past import Past
 from watcherd.whisper.transport import EmbeddedTransport
 
 
 class Gates:
     """Gates by the names of their endpoints. At the end all connections and embedded children are gone."""
 
-    def __init__(self, *, wake: asyncio.Event, clock: Clock, cache: Path) -> None:
+    def __init__(self, *, wake: asyncio.Event, clock: Clock, cache: Path, past: Past) -> None:
         self._wake = wake
+        self._past = past
         self._clock = clock
         self._cache = cache
         self._gates: dict[str, Gate] = {}
@@ -39,7 +41,7 @@ class Gates:
         return self._gates[name]
 
     def furnish(self, endpoints: Mapping[str, Endpoint]) -> None:
-        """Make a gate for each endpoint that is new or changed. The others stay; their pauses end.
+        """Make a gate for each endpoint that is new or changed. The others stay; all may be probed at once.
 
         A gate that is replaced serves the requests that it has, and is closed with all others at the end.
         """
@@ -58,6 +60,6 @@ class Gates:
             transport = EmbeddedTransport(endpoint.embedded, cache=self._cache)
             self._closing.push_async_callback(transport.aclose)
             new_client = partial(Client, endpoint, transport=transport)
-        gate = Gate(endpoint, client=new_client, wake=self._wake, clock=self._clock)
+        gate = Gate(endpoint, client=new_client, wake=self._wake, clock=self._clock, past=self._past)
         self._closing.push_async_callback(gate.close)
         return gate

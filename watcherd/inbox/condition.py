@@ -91,7 +91,7 @@ def standing_after(error: OSError | LockedByOtherError, folder: Folder) -> Stand
         return Standing(Condition.BUSY, f"{error}: {folder.inbox}", hint)
     fault = storage_fault(error, doing="watching the inbox", where=str(folder.inbox))
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR:
+        case errno.ENOENT | errno.ENOTDIR | errno.ENODEV:
             condition = Condition.MISSING
         case errno.EACCES | errno.EPERM:
             condition = Condition.UNREADABLE

@@ -6,6 +6,8 @@ import hashlib
 import os
 import threading
 
+from watcherd import pulse
+
 ENDS = 1 << 20  # bytes of beginning and end that the quick key covers
 BLOCK = 1 << 20
 
@@ -23,5 +25,6 @@ def sha256_of(fd: int, stop: threading.Event) -> str:
     offset = 0
     while not stop.is_set() and (block := os.pread(fd, BLOCK, offset)):
         whole.update(block)
+        pulse.beat()
         offset += len(block)
     return whole.hexdigest()

@@ -15,6 +15,7 @@ from watcherd.inbox import root as roots
 from watcherd.inbox.accept import Kind, Rules, accept_folder, rules_of
 from watcherd.inbox.root import Root
 from watcherd.inbox.watch import Hint, Watch
+from watcherd.place import Place
 
 _LIMITS = {errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
@@ -22,8 +23,9 @@ _LIMITS = {errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 class Ground:
     """Where an intake stands. Made on the event loop; `open` it in a thread, once."""
 
-    def __init__(self, folder: Folder, hints: asyncio.Queue[Hint]) -> None:
+    def __init__(self, folder: Folder, hints: asyncio.Queue[Hint], *, inbox: Place) -> None:
         self._folder = folder
+        self._inbox = inbox
         self._hints = hints
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -39,13 +41,13 @@ class Ground:
             if self._closed:
                 return
             folder = self._folder
-            self._root = roots.take(folder.inbox, done=folder.done, failed=folder.failed)
+            self._root = roots.take(self._inbox, done=folder.done, failed=folder.failed)
             self._start_watch()
 
     def is_sound(self) -> bool:
         """Whether the configured path still leads here; raises OSError where it cannot be read at all."""
         with self._lock:
-            return self._root is not None and roots.is_current(self._root, self._folder.inbox)
+            return self._root is not None and roots.is_current(self._root, self._inbox)
 
     def rewatch(self) -> None:
         """Replace the watch by a new one; raises OSError."""

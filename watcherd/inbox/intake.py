@@ -32,6 +32,7 @@ from watcherd.inbox.trouble import Trouble
 from watcherd.inbox.warden import Tended, Warden
 from watcherd.inbox.watch import Asked, Hint, Noticed, Overflowed
 from watcherd.job import Identity, Job
+from watcherd.place import Place
 
 log = structlog.get_logger()
 
@@ -71,14 +72,16 @@ class Desk(Protocol):
 
 
 class Intake:
-    """One inbox at work. `run` it as a task; the rest may be read at any time on the same loop."""
+    """One inbox at work, opened as `inbox`. `run` it as a task; the rest may be read any time on its loop."""
 
-    def __init__(self, folder: Folder, *, storage: Storage, desk: Desk, clock: Clock) -> None:
+    def __init__(
+        self, folder: Folder, *, storage: Storage, desk: Desk, clock: Clock, inbox: Place | None = None
+    ) -> None:
         self._folder = folder
         self._desk = desk
         self._clock = clock
         self._hints: asyncio.Queue[Hint] = asyncio.Queue()
-        self._warden = Warden(folder, self._hints, storage=storage, clock=clock)
+        self._warden = Warden(folder, self._hints, inbox=inbox, storage=storage, clock=clock)
         self._arrivals = Arrivals(folder.settle)
         self._rounds = Rounds(clock.monotonic())
         self._walk: Walk | None = None
@@ -226,8 +229,7 @@ class Intake:
         ground = self._warden.ground
         if ground is None or accept(path, rules=ground.rules).kind is not NameKind.MEDIA:
             return
-        renamed = before is not None and was_partial(before)
-        self._notice(path, now, renamed=renamed)
+        self._notice(path, now, renamed=before is not None and was_partial(before))
 
     def _notice(self, path: bytes, now: float, *, renamed: bool = False, missed: bool = False) -> None:
         self._arrivals.notice(path, now, renamed=renamed, missed=missed)

@@ -10,11 +10,13 @@ import ctypes
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from watcherd.inbox.condition import LockedByOtherError, Reach
 from watcherd.inbox.touch import open_root
+from watcherd.place import Place
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _STATFS_BYTES = 256  # more than struct statfs has anywhere; its first field is the type, a long
@@ -59,18 +61,17 @@ class Root:
         os.close(self.fd)
 
 
-def take(inbox: Path, *, done: Path, failed: Path) -> Root:
+def take(inbox: Place, *, done: Path, failed: Path) -> Root:
     """Open and lock an inbox; raises OSError (missing, unreadable, no folder) and LockedByOtherError."""
-    real = os.path.realpath(os.fsencode(inbox))
-    descriptor = open_root(Path(os.fsdecode(real)))
+    descriptor = inbox.open()
     try:
         status = os.fstat(descriptor)
         return Root(
             fd=descriptor,
-            real=real,
+            real=inbox.real,
             key=(status.st_dev, status.st_ino),
             reach=reach_of(descriptor),
-            own=tuple(_inside(real, folder) for folder in (done, failed) if _inside(real, folder)),
+            own=tuple(dict.fromkeys((*_inside(inbox, done), *_inside(inbox, failed)))),
             locked=_lock(descriptor),
         )
     except BaseException:
@@ -78,12 +79,12 @@ def take(inbox: Path, *, done: Path, failed: Path) -> Root:
         raise
 
 
-def is_current(root: Root, inbox: Path) -> bool:
+def is_current(root: Root, inbox: Place) -> bool:
     """Whether the configured path still leads to this very folder, and it can be read; raises OSError if not.
 
     A folder that was removed, renamed, mounted over or unmounted sends no event that would say so.
     """
-    descriptor = open_root(inbox)
+    descriptor = inbox.open()
     try:
         status = os.fstat(descriptor)
         os.stat(b".", dir_fd=descriptor)  # needs the right to enter, which opening does not
@@ -140,7 +141,13 @@ def _holder(descriptor: int) -> int | None:
     return int(held[0][4]) if held and int(held[0][4]) > 0 else None
 
 
-def _inside(real: bytes, folder: Path) -> bytes:
-    """A folder's path relative to the inbox; b"" when it lies elsewhere."""
-    path = os.path.realpath(os.fsencode(folder))
-    return path[len(real) + 1 :] if path.startswith(real.rstrip(b"/") + b"/") else b""
+def _inside(inbox: Place, folder: Path) -> Iterator[bytes]:
+    """A folder's paths relative to the inbox; none when it lies elsewhere.
+
+    Its name counts as well as where it really is: a link in its place, which is refused, becomes a folder
+    again while the inbox is open.
+    """
+    named, real = os.fsencode(inbox.path), inbox.real
+    for root, path in ((named, os.fsencode(folder)), (real, os.path.realpath(os.fsencode(folder)))):
+        if path.startswith(root.rstrip(b"/") + b"/"):
+            yield path[len(root.rstrip(b"/")) + 1 :]

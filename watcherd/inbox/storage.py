@@ -6,17 +6,23 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from watcherd import pulse
+from watcherd.faults import Fault, FaultError, Remedy, Scope
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 SIZE = 4
 IDLE = 60.0  # seconds after which a thread with nothing to do ends
+LISTEN = 1.0  # seconds between two looks at whether a call gets on
+PATIENCE = 30.0  # seconds without any progress that no working storage takes
 
 
 @dataclass(slots=True)
@@ -35,10 +41,14 @@ class Storage:
     comes back, and neither a cancelled await nor `close` nor the program's end may wait for it.
     """
 
-    def __init__(self, name: str = "storage", *, size: int = SIZE, idle: float = IDLE) -> None:
+    def __init__(
+        self, name: str = "storage", *, size: int = SIZE, idle: float = IDLE, patience: float = PATIENCE
+    ) -> None:
         self._name = name
         self._size = size
         self._idle = idle
+        self._patience = patience
+        self._busy: set[int] = set()
         self._errands: deque[_Errand] = deque()
         self._lock = threading.Condition(threading.Lock())
         self._threads = 0
@@ -67,6 +77,24 @@ class Storage:
         """Run `fn` in a thread and return or raise what it does; cancelling leaves the thread behind."""
         return await self.submit(fn, *args, **kwargs)
 
+    async def ask(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `call`, for what changes nothing: it is given up, by a FaultError, when storage falls silent."""
+        future = self.submit(fn, *args, **kwargs)
+        try:
+            while not (await asyncio.wait({future}, timeout=min(LISTEN, self._patience)))[0]:
+                if self.silent:
+                    raise FaultError(_not_answering(self._name))
+        finally:
+            future.cancel()
+        return future.result()
+
+    @property
+    def silent(self) -> bool:
+        """Whether any call has been under way without progress for longer than working storage takes."""
+        now = time.monotonic()
+        beats = [pulse.last(thread) for thread in self._busy.copy()]
+        return any(beat is not None and now - beat >= self._patience for beat in beats)
+
     def release(self, descriptor: int) -> None:
         """Close a descriptor in a thread, and wait for nothing: storage may never answer even that."""
         with contextlib.suppress(RuntimeError):  # closed already: the program is ending
@@ -79,9 +107,14 @@ class Storage:
             self._lock.notify_all()
 
     def _serve(self) -> None:
+        thread = threading.get_ident()
         while (errand := self._next()) is not None:
+            pulse.beat()
+            self._busy.add(thread)
             _run(errand)
+            self._busy.discard(thread)
             del errand  # an idle thread keeps neither arguments nor results alive
+        pulse.end()
 
     def _next(self) -> _Errand | None:
         """The next errand; None when this thread is to end."""
@@ -114,3 +147,13 @@ def _settle(future: asyncio.Future[Any], result: object, error: BaseException | 
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def _not_answering(name: str) -> Fault:
+    return Fault(
+        scope=Scope.INBOX,
+        code="storage_silent",
+        message=f"the storage of inbox {name} does not answer",
+        hint="Look at the disk, the mount or the server behind it; watcherd goes on by itself.",
+        remedy=Remedy.PAUSE,
+    )

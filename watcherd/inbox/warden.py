@@ -26,17 +26,18 @@ from watcherd.inbox.condition import (
     watch_limit,
 )
 from watcherd.inbox.ground import Ground
-from watcherd.inbox.rounds import SILENT, Scanned
+from watcherd.inbox.rounds import Scanned
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.trouble import Trouble
 from watcherd.inbox.watch import Hint
+from watcherd.place import Place
 
 log = structlog.get_logger()
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE = SILENT  # seconds after which storage counts as not answering
+LISTEN = 1.0  # seconds between two questions whether storage that takes its time answers at all
 REBUILD = 300.0  # seconds between two attempts to get a whole watch
 FAREWELL = 2.0  # seconds that a stop waits for the folder to be let go
 MISSES = 3  # files in a row that no event told of before the watch is replaced
@@ -57,12 +58,21 @@ class Tended(StrEnum):
 class Warden:
     """The keeper of one inbox's folder. Not to be used by two tasks at once."""
 
-    def __init__(self, folder: Folder, hints: asyncio.Queue[Hint], *, storage: Storage, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        hints: asyncio.Queue[Hint],
+        *,
+        inbox: Place | None,
+        storage: Storage,
+        clock: Clock,
+    ) -> None:
         self.ground: Ground | None = None
         self.standing = Standing(Condition.STARTING)
         self.limited = ""
         """Why events do not cover the inbox, and what to do about it."""
         self._folder = folder
+        self._inbox = inbox or Place(folder.inbox)
         self._hints = hints
         self._storage = storage
         self._clock = clock
@@ -78,9 +88,9 @@ class Warden:
         """Run `fn` in the inbox's threads and wait for it as long as it takes; silence is a condition."""
         future = self._storage.submit(fn, *args, **kwargs)
         try:
-            done, _ = await asyncio.wait({future}, timeout=PATIENCE)
-            if not done:
-                await self._sit_out(future)
+            while not (await asyncio.wait({future}, timeout=LISTEN))[0]:
+                if self._storage.silent:
+                    await self._sit_out()
         except asyncio.CancelledError:
             future.cancel()
             raise
@@ -88,6 +98,8 @@ class Warden:
 
     async def tend(self) -> Tended:
         """See that ground and watch are sound, heal them; raises OSError and LockedByOtherError."""
+        if self._storage.silent:  # a delivery or an upload met it before the folder's own keeper
+            await self._sit_out()
         ground = self.ground
         if ground is None:
             return await self._arrive()
@@ -160,7 +172,7 @@ class Warden:
         return True
 
     async def _arrive(self) -> Tended:
-        ground = Ground(self._folder, self._hints)
+        ground = Ground(self._folder, self._hints, inbox=self._inbox)
         self.ground = ground  # before it is open: whatever stops us lets it go
         await self.call(ground.open)
         self._short = self._misses = 0
@@ -196,12 +208,13 @@ class Warden:
             times = self._inbox_trouble.count
             self._log.warning(event, message=standing.text, hint=standing.hint, times=times)
 
-    async def _sit_out(self, future: asyncio.Future[T]) -> None:
+    async def _sit_out(self) -> None:
         """Wait for storage that does not answer; what stood before stands again when it does."""
         before, began = self.standing, self._clock.monotonic()
-        text = f"the storage of {self._folder.inbox} does not answer"
+        text = f"the storage of {self._folder.inbox}, or of its done or failed folder, does not answer"
         self._stand(Standing(Condition.SILENT, text, "Look at the disk, the mount or the server behind it."))
-        await asyncio.wait({future})
+        while self._storage.silent:  # noqa: ASYNC110 - its threads have nobody to tell
+            await asyncio.sleep(LISTEN)
         self._inbox_trouble.over()
         self.standing = before
         self._log.info("inbox.answered", seconds=round(self._clock.monotonic() - began, 1))

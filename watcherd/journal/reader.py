@@ -1,4 +1,4 @@
-"""The reading side, for commands: a read-only connection beside a running daemon in, plain values out."""
+"""The reading side: a read-only connection beside a running daemon in, plain values out. Blocks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from watcherd.job import Job, State
+from watcherd.journal.ledger import HEARD, StoredPause, pause_from
 from watcherd.journal.rows import job_from
 
 
@@ -35,16 +36,42 @@ class Reader:
         return found
 
     def in_flight(self, limit: int) -> list[Seen]:
-        """Open jobs that are past `queued`, waiting ones among them, the oldest move first."""
-        where = "state IN ('preparing', 'translating', 'delivering', 'waiting') ORDER BY changed_at LIMIT ?"
+        """Jobs in hand, the oldest move first."""
+        where = "state IN ('preparing', 'translating', 'delivering') ORDER BY changed_at, id LIMIT ?"
         return self._seen(where, limit)
+
+    def waiting(self, limit: int) -> list[Seen]:
+        """Jobs that wait for a time, the first one due first."""
+        return self._seen("state = 'waiting' ORDER BY until, id LIMIT ?", limit)
 
     def recent(self, limit: int) -> list[Seen]:
         """The jobs that became done or failed last, newest first."""
         return self._seen("state IN ('done', 'failed') ORDER BY changed_at DESC, id DESC LIMIT ?", limit)
 
+    def failed(self, inbox: str) -> list[Job]:
+        """The failed jobs of an inbox whose place is known, newest first."""
+        where = "inbox = ? AND state = 'failed' AND plan IS NOT NULL ORDER BY id DESC"
+        return [seen.job for seen in self._seen(where, inbox)]
+
+    def newest(self, inbox: str, path: bytes) -> Job | None:
+        """The last job of a path."""
+        found = self._seen("inbox = ? AND path = ? ORDER BY id DESC LIMIT 1", inbox, path)
+        return found[0].job if found else None
+
+    def pauses(self) -> list[StoredPause]:
+        """Every pause on record, of endpoints and inboxes."""
+        return [pause_from(row) for row in self._connection.execute("SELECT * FROM pauses")]
+
+    def minutes_sent(self, since: float) -> dict[str, float]:
+        """Minutes of audio sent to each endpoint since a time (UTC seconds)."""
+        query = (
+            "SELECT endpoint, sum(seconds) / 60 AS n FROM requests"
+            f" WHERE sent_at >= ? AND seconds IS NOT NULL AND {HEARD} GROUP BY endpoint"
+        )
+        return {row["endpoint"]: row["n"] for row in self._connection.execute(query, (since,))}
+
     def _seen(self, where: str, *values: object) -> list[Seen]:
-        rows = self._connection.execute(f"SELECT * FROM jobs WHERE {where}", values)  # noqa: S608 - constants
+        rows = self._connection.execute(f"SELECT * FROM jobs WHERE {where}", values)
         return [Seen(job_from(row), row["changed_at"]) for row in rows]
 
 

@@ -22,6 +22,7 @@ from watcherd.media.findings import Encoded, Probe, Refusal, file_fault
 # space. An ordinary file needs 150 MiB of it, and 50 MiB of memory.
 MEMORY = 1 << 30
 PROBE_DEADLINE = 30.0
+PATIENCE = 30.0  # seconds that a worker may sleep: it only ever waits for the file's storage
 JOBS_PER_WORKER = 200
 IDLE = 300.0
 
@@ -107,9 +108,9 @@ class MediaPool:
     async def _ask_once(self, message: Message, *fds: int, deadline: float) -> Message:
         worker = await self._take()
         try:
-            answer = await worker.ask(message, fds=fds, deadline=deadline)
+            answer = await worker.ask(message, fds=fds, deadline=deadline, patience=PATIENCE)
         except ChildTimeoutError as error:
-            log.warning("media.worker_timed_out", pid=worker.pid, seconds=deadline, stuck=error.stuck)
+            log.warning("media.worker_timed_out", pid=worker.pid, seconds=error.seconds, stuck=error.stuck)
             raise _too_slow(error) from error
         except ChildDiedError as error:
             if not self._closing:

@@ -6,23 +6,20 @@ import asyncio
 import hashlib
 import json
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from importlib import resources
 
-from watcherd.endpoint.client import Ask, Upload
-from watcherd.endpoint.reply import ReplyFormat, next_format, read_reply
-from watcherd.faults import Fault, FaultError, Remedy, Scope
+from watcherd.endpoint.reply import ReplyFormat, read_reply
 from watcherd.inbox import content
-from watcherd.job import Event, Job, Recognised, Refused, Replied, Reused, Sending
+from watcherd.job import Event, Job, Recognised, Reused, Sending
 from watcherd.journal.store import StoredReply
+from watcherd.pipeline.asking import Asking
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original
-from watcherd.pipeline.shipping import FLAC, Shipping
+from watcherd.pipeline.shipping import Shipping
 from watcherd.transcript import Transcript
 
 FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
-SILENCE = b'{"text": "", "segments": []}'  # stands for the answer to audio that is too short to hold speech
 
 
 class Answering:
@@ -37,6 +34,7 @@ class Answering:
         self._original = original
         self.attempts = job.attempts
         self.transcript: Transcript | None = None
+        self._seconds: float | None = None
 
     def take(self, stored: StoredReply) -> None:
         """Read a reply that is on record; raises FaultError where it is none."""
@@ -64,7 +62,7 @@ class Answering:
                         yield event
             sha256 = await hashing
             await self._original.check()
-            yield Recognised(quick, sha256, self._request_key())
+            yield Recognised(quick, sha256, self._request_key(), self._seconds)
         finally:
             stop.set()
             await asyncio.wait({hashing}, timeout=FAREWELL)  # storage may not answer
@@ -82,36 +80,15 @@ class Answering:
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
     async def _asked(self) -> AsyncGenerator[Event, None]:
-        """One round of requests: the fall-backs that a refusal calls for belong to the same attempt."""
-        gate, model = self._bench.gate, self._bench.model
-        asked, plain, untimed = gate.format_for(model), False, False
+        """One round of requests."""
         async with self._shipping() as shipping:
-            upload = await shipping.first_choice()
-            self.attempts += 1
-            yield Sending()
-            while True:
-                try:
-                    async with aclosing(self._request(upload, asked, plain=plain, last=untimed)) as events:
-                        async for event in events:
-                            yield event
-                except FaultError as error:
-                    fault = error.fault
-                    following = next_format(asked)
-                    if fault.remedy is Remedy.FORMAT and following is not None:
-                        asked, untimed = following, untimed or fault.code == "untimed"
-                    elif fault.remedy is Remedy.TRANSCODE and not shipping.encoded:
-                        upload = await shipping.encode()
-                    elif fault.remedy is Remedy.PLAIN and not plain:
-                        plain = True
-                    elif fault.remedy is Remedy.SILENT:
-                        yield Replied(SILENCE, ReplyFormat.VERBOSE_JSON)
-                        self.take(StoredReply(SILENCE, ReplyFormat.VERBOSE_JSON))
-                        return
-                    else:
-                        raise
-                else:
-                    gate.learn_format(model, asked)
-                    return
+            asking = Asking(self._job, self._bench, self._original, shipping)
+            async with aclosing(asking.events()) as events:
+                async for event in events:
+                    self.attempts += isinstance(event, Sending)
+                    yield event
+            self.transcript = asking.transcript
+            self._seconds = shipping.seconds
 
     def _shipping(self) -> Shipping:
         bench = self._bench
@@ -119,57 +96,8 @@ class Answering:
             self._original.fd,
             self._job.identity.size,
             endpoint=bench.endpoint,
+            max_upload=bench.gate.max_upload(bench.model),
             storage=bench.storage,
             media=bench.media,
             work=bench.work,
         )
-
-    async def _request(
-        self, upload: Upload, asked: ReplyFormat, *, plain: bool, last: bool
-    ) -> AsyncGenerator[Event, None]:
-        """One request; sets the transcript, or raises the FaultError that its answer amounts to."""
-        folder, gate = self._bench.folder, self._bench.gate
-        ask = Ask(
-            model=self._bench.model,
-            prompt=folder.prompt,
-            temperature=folder.temperature,
-            format=asked,
-            plain=plain,
-        )
-        try:
-            async with gate.client() as client:
-                answer = await client.translate(upload, ask)
-        except FaultError as error:
-            status = error.fault.status
-            if error.fault.scope is Scope.FILE and status is not None and status < 500:
-                gate.answered()  # a refusal of this file is an answer
-            raise
-        yield Replied(answer.body, asked)
-        await self._original.check()
-        try:
-            self.transcript = read_reply(answer.body, asked=asked, last=last or next_format(asked) is None)
-        except FaultError as error:
-            yield Refused(error.fault)
-            raise
-        gate.answered()
-
-
-async def fault_of(bench: Bench) -> Fault | None:
-    """Ask the endpoint for a clip that it is sure to understand; None when it answers.
-
-    So a file that fails again and again is told from an endpoint that fails for every file.
-    """
-    clip = resources.files("watcherd.whisper").joinpath("demo.flac").read_bytes()
-
-    async def blocks() -> AsyncIterator[bytes]:
-        yield clip
-
-    name, kind = FLAC
-    ask = Ask(model=bench.model, prompt="", temperature=0, format=bench.gate.format_for(bench.model))
-    try:
-        async with bench.gate.client() as client:
-            await client.translate(Upload(name=name, content_type=kind, size=len(clip), blocks=blocks), ask)
-    except FaultError as error:
-        return error.fault
-    bench.gate.answered()
-    return None

@@ -12,7 +12,23 @@ from watcherd.endpoint.gate import Gate
 from watcherd.inbox.storage import Storage
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
+from watcherd.place import Place
 from watcherd.retry import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """An inbox's three folders, each reached as it was at first."""
+
+    inbox: Place
+    done: Place
+    failed: Place
+
+    @classmethod
+    def of(cls, folder: Folder) -> Places:
+        """The places that a configured folder names."""
+        inbox, done, failed = folder.inbox, folder.done, folder.failed
+        return cls(Place(inbox), Place(done, bare=inbox), Place(failed, bare=inbox))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +48,10 @@ class Bench:
     planning: asyncio.Lock
     beside: Path | None = None
     policy: Policy = field(default_factory=Policy)
+    places: Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", Places.of(self.folder))
 
     @property
     def endpoint(self) -> Endpoint:

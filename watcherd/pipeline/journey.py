@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Container, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 from watcherd.delivery import beside, files, names, report
+from watcherd.endpoint.gate import ClosedError, OverBudgetError
 from watcherd.faults import Fault, FaultError, Remedy, Scope, storage_fault
 from watcherd.job import (
     CRASHES,
@@ -28,11 +29,14 @@ from watcherd.job import (
     WaitReason,
     Withdrawn,
 )
-from watcherd.pipeline.answering import Answering, fault_of
+from watcherd.logs import escaped
+from watcherd.pipeline.answering import Answering
+from watcherd.pipeline.asking import fault_of
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original, WithdrawnError
 from watcherd.pipeline.shipping import CutShortError
-from watcherd.retry import STORAGE_PAUSE, GiveUp, PauseEndpoint, RetryAt, decide
+from watcherd.place import Place
+from watcherd.retry import STORAGE_PAUSE, GiveUp, PauseEndpoint, RetryAt, Split, decide, tried_for
 from watcherd.subtitles.cues import cues
 from watcherd.subtitles.formats import render
 from watcherd.subtitles.merge import merge
@@ -70,10 +74,14 @@ class Journey:
             yield Withdrawn(error.why)
         except CutShortError:
             yield Withdrawn("changed")
+        except ClosedError as error:
+            over = isinstance(error, OverBudgetError)
+            reason = WaitReason.BUDGET if over else WaitReason.ENDPOINT_PAUSED
+            yield Postponed(reason, error.until, error.fault)
         except FaultError as error:
             yield self._waiting(error.fault)
         except OSError as error:
-            where = os.fsdecode(error.filename or self._bench.folder.inbox)
+            where = escaped(os.fsencode(error.filename or self._bench.folder.inbox))
             yield self._waiting(storage_fault(error, doing="reading or delivering a file", where=where))
         finally:
             self._original.close()
@@ -103,28 +111,33 @@ class Journey:
     async def _postponed(self, fault: Fault) -> Postponed | None:
         """The wait that a fault calls for; None when the file fails."""
         bench = self._bench
+        rounds = [(one.sent_at, one.fault) for one in await bench.journal.attempts(self._job.id)]
         now, draw = bench.clock.now(), random.random()  # noqa: S311 - jitter, not a secret
-        match decide(fault, self._answering.attempts, bench.policy, now=now, uniform=draw):
+        tried = tried_for(rounds, now=now)
+        match decide(fault, self._answering.attempts, bench.policy, tried=tried, now=now, uniform=draw):
             case RetryAt(time, charged):
                 reason = WaitReason.BACKOFF if fault.scope is Scope.FILE else _storage_reason(fault)
                 return Postponed(reason, time, fault, charged=charged)
             case PauseEndpoint():
-                return self._paused(fault)
-            case GiveUp() if fault.remedy is Remedy.RETRY and not await self._endpoint_has_answered():
+                return await self._paused(fault)
+            case GiveUp() | Split() if self._endpoint_is_suspect(fault, rounds):
                 endpoints = await fault_of(bench)
-                return None if endpoints is None else self._paused(_failing(endpoints))
-            case GiveUp():
+                return None if endpoints is None else await self._paused(_failing(endpoints))
+            case GiveUp() | Split():  # nothing cuts files yet
                 return None
 
-    def _paused(self, fault: Fault) -> Postponed:
-        pause = self._bench.gate.close_for(fault)
+    async def _paused(self, fault: Fault) -> Postponed:
+        pause = await self._bench.gate.close_for(fault)
         return Postponed(WaitReason.ENDPOINT_PAUSED, pause.until, fault)
 
-    async def _endpoint_has_answered(self) -> bool:
-        """Whether it has answered anything since this file's first attempt: then the file is to blame."""
-        attempts = await self._bench.journal.attempts(self._job.id)
-        answered = self._bench.gate.answered_at
-        return answered is not None and bool(attempts) and answered > attempts[0].sent_at
+    def _endpoint_is_suspect(self, fault: Fault, rounds: Sequence[tuple[float, Fault | None]]) -> bool:
+        """Whether the endpoint might fail for every file, so that this one must not be blamed yet."""
+        if fault.code == "request_refused":
+            return self._bench.gate.refused(self._job.id)
+        if fault.remedy is Remedy.RETRY or fault.code == "gateway_timeout":
+            answered = self._bench.gate.answered_at
+            return answered is None or not rounds or answered <= rounds[0][0]
+        return False
 
     def _waiting(self, fault: Fault) -> Postponed:
         """The wait for storage or machine, whatever the file's own state."""
@@ -180,18 +193,24 @@ class Journey:
         return merge(self._answering.transcript, duration=duration)
 
     async def _choose_names(self) -> Plan:
-        bench = self._bench
+        bench, path = self._bench, self._job.path
         outcome = Outcome.DONE if self._fault is None else Outcome.FAILED
         formats = bench.folder.formats if self._fault is None else ("report",)
-        folder, _, name = self._job.path.rpartition(b"/")
+        folder, _, name = path.rpartition(b"/")
+        target, below, standing = self._target(outcome), folder, b""
         if bench.beside is not None:
-            taken = await bench.storage.call(files.list_names, bench.beside, b"") - {name}
+            target, below, standing = Place(bench.beside), b"", name
         else:
             # A file that was moved back from failed leaves its old report there: it is out of date.
-            await bench.storage.call(files.clear_report, bench.folder.failed, self._job.path)
-            taken = await bench.storage.call(files.list_names, self._target(outcome), folder)
-        taken |= await bench.journal.planned_names(folder)
-        plan = names.plan(path=self._job.path, outcome=outcome, formats=formats, taken=taken)
+            await bench.storage.call(files.clear_report, bench.places.failed, path)
+        plan = await bench.storage.call(
+            files.choose,
+            target,
+            below,
+            partial(_planned, path, outcome, formats),
+            reserved=await bench.journal.planned_names(folder),
+            passed_over=standing,
+        )
         if bench.beside is not None and self._fault is not None:
             plan = replace(plan, sidecars=())  # who asked is there and reads the fault itself
         return replace(plan, at=bench.clock.now())
@@ -221,8 +240,12 @@ class Journey:
         )
         return {sidecar.name: body for sidecar in plan.sidecars}
 
-    def _target(self, outcome: Outcome) -> Path:
-        return self._bench.folder.done if outcome is Outcome.DONE else self._bench.folder.failed
+    def _target(self, outcome: Outcome) -> Place:
+        return self._bench.places.done if outcome is Outcome.DONE else self._bench.places.failed
+
+
+def _planned(path: bytes, outcome: Outcome, formats: Sequence[str], taken: Container[bytes]) -> Plan:
+    return names.plan(path=path, outcome=outcome, formats=formats, taken=taken)
 
 
 def _storage_reason(fault: Fault) -> WaitReason:
@@ -235,7 +258,7 @@ def _failing(fault: Fault) -> Fault:
         fault,
         scope=Scope.ENDPOINT,
         message=f"the endpoint answers no file: {fault.message}",
-        remedy=Remedy.PAUSE,
+        remedy=Remedy.CONFIGURE if fault.remedy is Remedy.PLAIN else Remedy.PAUSE,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from watcherd.inbox.touch import identity_of, open_beneath, open_root
+from watcherd.inbox.touch import identity_of, open_beneath
 from watcherd.job import Job
 from watcherd.pipeline.bench import Bench
 
@@ -29,7 +29,7 @@ class Original:
     async def open(self) -> None:
         """Open inbox and file; raises WithdrawnError, and OSError where the storage is in trouble."""
         call = self._bench.storage.call
-        self.inbox_fd = await call(open_root, self._bench.folder.inbox)
+        self.inbox_fd = await call(self._bench.places.inbox.open)
         try:
             self.fd = await call(open_beneath, self.inbox_fd, self._job.path)
         except FileNotFoundError:

@@ -1,4 +1,4 @@
--- Jobs, what was asked for them, and what was answered. Paths are bytes, times seconds since the epoch (UTC).
+-- Jobs, what was asked for them, what was answered, and what is known of endpoints. Paths are bytes, times seconds since the epoch (UTC).
 CREATE TABLE jobs (
     id          INTEGER PRIMARY KEY,
     inbox       TEXT    NOT NULL,
@@ -34,13 +34,21 @@ CREATE INDEX jobs_quick ON jobs (quick) WHERE quick IS NOT NULL;
 CREATE INDEX jobs_content ON jobs (sha256, request) WHERE sha256 IS NOT NULL;
 CREATE INDEX jobs_recent ON jobs (state, changed_at);
 
--- One row a round of requests, written before the first byte leaves.
-CREATE TABLE attempts (
-    job_id  INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-    sent_at REAL    NOT NULL,
-    fault   TEXT
+-- One row a request, written before its first byte leaves. Rounds count a job's from 1, fall-backs included;
+-- a probe has no job. The seconds are of audio; they may be known only once it is answered.
+CREATE TABLE requests (
+    id         INTEGER PRIMARY KEY,
+    endpoint   TEXT    NOT NULL,
+    job_id     INTEGER REFERENCES jobs (id) ON DELETE SET NULL,
+    round      INTEGER NOT NULL,
+    sent_at    REAL    NOT NULL,
+    ended_at   REAL,
+    seconds    REAL,
+    bytes      INTEGER NOT NULL,
+    fault      TEXT
 ) STRICT;
-CREATE INDEX attempts_job ON attempts (job_id);
+CREATE INDEX requests_job ON requests (job_id) WHERE job_id IS NOT NULL;
+CREATE INDEX requests_time ON requests (sent_at);
 
 -- What the endpoint answered, as it came: paid for, so on disk before anything reads it.
 CREATE TABLE replies (
@@ -48,4 +56,25 @@ CREATE TABLE replies (
     format      TEXT NOT NULL,
     body        BLOB NOT NULL,
     received_at REAL NOT NULL
+) STRICT;
+
+-- What is paused: by an endpoint's fault until a time, or by hand until a person ends it.
+CREATE TABLE pauses (
+    kind    TEXT    NOT NULL,
+    name    TEXT    NOT NULL,
+    by_hand INTEGER NOT NULL,
+    since   REAL    NOT NULL,
+    until   REAL,
+    fault   TEXT,
+    PRIMARY KEY (kind, name, by_hand)
+) STRICT;
+
+-- What servers taught us of themselves, so that no file begins with a refusal that is known.
+CREATE TABLE learned (
+    base_url   TEXT NOT NULL,
+    model      TEXT NOT NULL,
+    what       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    learned_at REAL NOT NULL,
+    PRIMARY KEY (base_url, model, what)
 ) STRICT;

@@ -1,0 +1,236 @@
+"""What an endpoint does not take, and what it may cost: sizes, lengths, refusals, budgets, pauses."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.audio import clip
+from tests.pipeline.world import World, names, running_world
+from tests.servers.endpoint import Respond, error
+from watcherd.endpoint.gate import Gate
+from watcherd.endpoint.past import day_of
+from watcherd.job import State, WaitReason
+from watcherd.pipeline import asking
+
+TOO_LARGE = error(413, "Maximum content size limit (26214400) exceeded")
+CLIP = 7.797  # seconds
+
+
+def gate_of(world: World) -> Gate:
+    return world.queue._benches["inbox"].gate
+
+
+def asked(world: World) -> list[tuple[str, int]]:
+    """What was sent: names and sizes."""
+    return [(request.filename, request.size) for request in world.endpoint.requests]
+
+
+# Size and length.
+
+
+async def test_what_is_too_large_is_sent_again_smaller_or_not_at_all(world: World) -> None:
+    wav = clip("wav").read_bytes()
+    world.endpoint.script(TOO_LARGE)
+    await world.drop("talk.wav", wav)
+    await world.serve(lambda: world.rest(1))
+    assert (await world.job(1)).state is State.DONE
+    (first, full), (second, less) = asked(world)
+    assert (first, full, second) == ("audio.wav", len(wav), "audio.flac")
+    assert less <= full // 2 == gate_of(world).max_upload("whisper-1")
+    await world.drop("again.wav", wav + bytes(2))
+    await world.serve(lambda: world.rest(2))
+    assert asked(world)[2][0] == "audio.flac", "the next one of that size is not even tried as it is"
+    assert (await world.job(2)).state is State.DONE
+
+
+async def test_what_cannot_be_made_smaller_fails_and_is_not_sent_unchanged(world: World) -> None:
+    world.endpoint.always(TOO_LARGE)
+    job = await world.run("talk.mp3")
+    assert job.state is State.FAILED
+    assert job.fault is not None
+    assert job.fault.code == "too_large"
+    assert len({size for _, size in asked(world)}) == len(asked(world))
+
+
+async def test_the_longest_audio_that_a_server_names_is_remembered(world: World) -> None:
+    world.endpoint.script(
+        error(400, "audio duration 7.8 seconds is longer than 5 seconds", code="invalid_value")
+    )
+    job = await world.run("talk.mp3")
+    assert job.fault is not None
+    assert (job.state, job.fault.code) == (State.FAILED, "audio_too_long")
+    assert gate_of(world).max_seconds("whisper-1") == pytest.approx(4.5)
+
+
+async def test_work_that_outlasts_the_gateway_twice_is_not_sent_a_third_time(world: World) -> None:
+    world.endpoint.script(Respond(status=524), times=2)
+    await world.drop("long.mp3")
+    await world.serve(lambda: (len(world.endpoint.requests), world.rest(1)) == (1, True))
+    waiting = await world.job(1)
+    assert (waiting.reason, waiting.attempts) == (WaitReason.ENDPOINT_PAUSED, 0)
+    gate_of(world).reopen()
+    world.queue.retry_held_up()
+    await world.serve(lambda: world.events[-1][0].state is State.FAILED)
+    assert len(world.endpoint.requests) == 3, "two of the file, and the clip"
+    assert gate_of(world).max_seconds("whisper-1") == pytest.approx(CLIP / 2, abs=0.1)
+    assert names(world.home / "failed") == ["long.mp3", "long.mp3.error.json"]
+
+
+async def test_a_gateways_timeout_after_long_work_counts_as_524_and_a_quick_one_as_an_outage(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "LONG_WORK", 0.05)
+    world.endpoint.script(Respond(status=504, delay=0.2), times=2)
+    await world.drop("long.mp3")
+    await world.serve(lambda: world.rest(1))
+    gate_of(world).reopen()
+    world.queue.retry_held_up()
+    await world.serve(lambda: world.events[-1][0].state is State.FAILED)
+    monkeypatch.setattr(asking, "LONG_WORK", 60.0)
+    world.endpoint.script(Respond(status=504), times=2)
+    await world.drop("short.mp3", clip("mp3").read_bytes() + bytes(9))
+    for _ in range(2):
+        world.events.clear()
+        await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.WAITING)
+        gate_of(world).reopen()
+        world.queue.retry_held_up()
+    await world.serve(lambda: world.events[-1][0].state is State.DONE)
+
+
+async def test_an_empty_answer_is_asked_for_again_and_then_in_another_format(tmp_path: Path) -> None:
+    async with running_world(tmp_path, backoff=0.01) as world:
+        world.endpoint.script(Respond(body=b""), times=2)
+        await world.drop("quiet.mp3")
+        await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.DONE)
+        formats = [request.fields["response_format"] for request in world.endpoint.requests]
+        assert formats == ["verbose_json", "verbose_json", "srt"]
+
+
+async def test_the_original_is_never_encoded_where_the_user_wants_it_sent_as_it_is(tmp_path: Path) -> None:
+    async with running_world(tmp_path, upload="original") as world:
+        world.endpoint.always(error(400, "The audio file could not be decoded"))
+        job = await world.run("talk.mp3")
+        assert job.state is State.FAILED
+        assert [name for name, _ in asked(world)] == ["audio.mp3"]
+
+
+# Refusals.
+
+
+async def test_three_files_in_a_row_that_are_refused_are_the_settings_fault(world: World) -> None:
+    world.endpoint.always(error(400, "No such thing"))
+    for number in range(3):
+        await world.drop(f"{number}.mp3", clip("mp3").read_bytes() + bytes(number))
+    await world.serve(lambda: world.rest(3))
+    states = [(await world.job(number)).state for number in (1, 2, 3)]
+    assert sorted(states) == [State.FAILED, State.FAILED, State.WAITING]
+    pause = gate_of(world).pause
+    assert pause is not None
+    assert pause.until - time.time() > 800
+
+
+async def test_three_files_that_are_refused_alone_fail_alone(world: World) -> None:
+    for number in range(3):
+        world.endpoint.script(error(400, "No such thing"), times=2)
+        await world.drop(f"{number}.mp3", clip("mp3").read_bytes() + bytes(number))
+        await world.serve(partial(world.rest, number + 1))
+    assert [(await world.job(number)).state for number in (1, 2, 3)] == [State.FAILED] * 3
+    assert gate_of(world).pause is None
+
+
+# Pauses.
+
+
+async def test_a_key_that_is_refused_is_tried_once_for_each_slot_and_no_file_is_charged(
+    tmp_path: Path,
+) -> None:
+    async with running_world(tmp_path, concurrency=2) as world:
+        world.endpoint.always(replace(error(401, "Incorrect API key provided"), delay=0.1))
+        for number in range(8):
+            await world.drop(f"{number}.mp3", clip("mp3").read_bytes() + bytes(number))
+        await world.serve(lambda: world.rest(4))
+        assert len(world.endpoint.requests) == 2, "those that waited for a slot were not sent"
+        assert {(await world.job(number)).attempts for number in range(1, 9)} == {0}
+
+
+async def test_another_file_probes_after_the_one_that_the_endpoint_failed_over(world: World) -> None:
+    poison = clip("mp3").read_bytes()
+    world.endpoint.always(lambda request: Respond(status=502 if request.size == len(poison) else 200))
+    await world.drop("poison.mp3", poison)
+    for number in range(3):
+        await world.drop(f"{number}.mp3", poison + bytes(number + 1))
+    while len(names(world.home / "inbox")) > 1:
+        world.events.clear()
+        await world.serve(lambda: world.rest(1))
+        gate_of(world).reopen()
+        world.queue.retry_held_up()
+    assert names(world.home / "inbox") == ["poison.mp3"]
+    assert names(world.home / "failed") == []
+
+
+async def test_a_delivery_goes_on_while_its_endpoint_is_paused(world: World) -> None:
+    done = world.home / "done"
+    done.rename(world.home / "away")
+    job = await world.run("talk.mp3")
+    assert (job.reason, job.plan is not None) == (WaitReason.STORAGE, True)
+    await gate_of(world).hold()
+    (world.home / "away").rename(done)
+    world.queue.retry_held_up()
+    await world.serve(lambda: world.events[-1][0].state is State.DONE)
+    assert "talk.srt" in names(done)
+
+
+async def test_a_held_inbox_starts_nothing_until_it_is_released_also_after_a_restart(world: World) -> None:
+    await world.queue.hold("inbox")
+    await world.drop("talk.mp3")
+    await world.drop("more.mp3", clip("mp3").read_bytes() + b"x")
+    world.queue.held.clear()
+    await world.queue.recover()  # as the next daemon does
+    assert list(world.queue.held) == ["inbox"]
+    await world.serve(lambda: not world.queue._release_held_up)  # one turn of the loop
+    assert asked(world) == []
+    await world.queue.release("inbox")
+    await world.serve(lambda: world.rest(2))
+    assert len(asked(world)) == 2
+    assert await world.journal.ledger.pauses() == []
+
+
+# Budget.
+
+
+@pytest.fixture
+async def thrifty(tmp_path: Path) -> AsyncIterator[World]:
+    """A world that may send 16 seconds a day: the clip twice."""
+    async with running_world(tmp_path, budget={"minutes_per_day": 16 / 60}, concurrency=1) as running:
+        yield running
+
+
+async def test_what_is_over_the_days_minutes_waits_for_midnight_uncharged(thrifty: World) -> None:
+    for number in range(3):
+        await thrifty.drop(f"{number}.mp3", clip("mp3").read_bytes() + bytes(number))
+    await thrifty.serve(lambda: thrifty.rest(3))
+    jobs = [await thrifty.job(number) for number in (1, 2, 3)]
+    jobs.sort(key=lambda job: job.state is State.WAITING)
+    assert [job.state for job in jobs] == [State.DONE, State.DONE, State.WAITING]
+    assert (jobs[2].reason, jobs[2].attempts) == (WaitReason.BUDGET, 0)
+    assert jobs[2].until == day_of(time.time())[1]
+    assert gate_of(thrifty).pause is None, "a shorter file may still go"
+    sent = await thrifty.journal.ledger.seconds_sent(day_of(time.time())[0])
+    assert sent == {"local-http": pytest.approx(2 * CLIP, abs=0.2)}
+
+
+async def test_minutes_are_counted_without_a_budget_too_once_they_are_known(world: World) -> None:
+    await world.run("talk.mp3")
+    reply = await world.journal.reply(1)
+    assert reply is not None
+    seconds = json.loads(reply.body)["duration"]
+    assert seconds > 0
+    assert gate_of(world).minutes_today == pytest.approx(seconds / 60)
+    assert await world.journal.ledger.seconds_sent(0) == {"local-http": seconds}

@@ -1,0 +1,63 @@
+"""Telling: a job after a move and the event that moved it in, one log line out."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import structlog
+
+from watcherd.job import (
+    Delivered,
+    Due,
+    Event,
+    Interrupted,
+    Job,
+    Planned,
+    Postponed,
+    Recognised,
+    Refused,
+    Replied,
+    Resending,
+    Reused,
+    Sending,
+    Started,
+    Withdrawn,
+)
+
+log = structlog.get_logger()
+
+
+def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for each event
+    """One log line for each step that a person would want to see."""
+    line = log.bind(job=job.id, inbox=job.inbox, file=job.path)
+    match event:
+        case Started() | Due() | Interrupted():
+            line.debug(f"job.{type(event).__name__.lower()}", state=job.state)
+        case Sending():
+            line.info("part.sent", attempt=job.attempts, bytes=event.size)
+        case Resending():
+            line.info("part.resent", attempt=job.attempts, bytes=event.size, fault=event.fault.code)
+        case Replied():
+            line.info("part.translated", bytes=len(event.body), format=event.format)
+        case Reused():
+            line.info("part.reused", bytes=len(event.body), format=event.format)
+        case Recognised():
+            line.debug("job.recognised", sha256=event.sha256)
+        case Refused():
+            line.warning("reply.refused", fault=event.fault.code, message=event.fault.message)
+        case Planned():
+            line.debug("delivery.planned", name=event.plan.original, folder=event.plan.folder)
+        case Delivered() if job.fault is not None:
+            fault = job.fault
+            line.error("job.failed", fault=fault.code, message=fault.message, hint=fault.hint)
+        case Delivered():
+            line.info("job.done", warnings=list(job.warnings))
+        case Postponed():
+            fault = event.fault
+            line.warning(
+                "job.waiting", reason=event.reason, until=event.until, fault=fault.code, message=fault.message
+            )
+        case Withdrawn():
+            line.info("job.skipped", why=event.why)
+        case _ as unreachable:
+            assert_never(unreachable)
