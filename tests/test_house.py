@@ -17,6 +17,10 @@ HOUSE = Path(watcherd.__file__).parent
 ROOMS = (
     "cli",
     "daemon",
+    "steering",
+    "status",
+    "again",
+    "control",
     "queue",
     "pipeline",
     "inbox",
@@ -33,6 +37,7 @@ ROOMS = (
     "transcript",
     "faults",
     "clock",
+    "place",
     "children",
     "logs",
     "systemd",
@@ -49,6 +54,9 @@ PURE = (
     "subtitles/formats.py",
     "delivery/names.py",
     "delivery/report.py",
+    "cli/table.py",
+    "status/shapes.py",
+    "control.py",
     "journal/rows.py",
     "job.py",
     "retry.py",
@@ -73,7 +81,8 @@ WORLD = {
     "time",
     "watchdog",
 }
-HEAVY = {"av", "ctranslate2", "fastapi", "faster_whisper", "numpy", "onnxruntime", "uvicorn"}
+HEAVY = {"av", "ctranslate2", "faster_whisper", "numpy", "onnxruntime"}  # only children need these
+SERVING = {"fastapi", "starlette", "uvicorn"}  # the daemon's, a tenth of a second; never a fast command's
 MODULES = sorted(path for path in HOUSE.rglob("*.py"))
 
 
@@ -123,7 +132,23 @@ def test_no_module_is_two_rooms(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
-def test_the_daemon_never_loads_what_only_its_children_need() -> None:
-    code = "import sys, watcherd.daemon; print(' '.join(m.split('.')[0] for m in sys.modules))"
+def loaded_by(*modules: str) -> set[str]:
+    """The packages that a fresh interpreter has loaded after importing some modules."""
+    code = f"import sys, {', '.join(modules)}; print(' '.join(m.split('.')[0] for m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not set(loaded.split()) & HEAVY
+    return set(loaded.split())
+
+
+def test_the_daemon_never_loads_what_only_its_children_need() -> None:
+    assert not loaded_by("watcherd.daemon") & HEAVY
+
+
+def test_commands_that_only_ask_load_no_web_framework_and_no_http_client() -> None:
+    modules = ("watcherd.cli.app", "watcherd.cli.status", "watcherd.cli.steer")
+    assert not loaded_by(*modules) & (HEAVY | SERVING | {"httpx"})
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_a_web_framework_is_used_in_two_rooms_alone(path: Path) -> None:
+    if room("watcherd." + ".".join(path.relative_to(HOUSE).parts[:1])) not in {"status", "whisper"}:
+        assert not {module.split(".")[0] for module in imports(path)} & SERVING

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -17,8 +19,10 @@ from watcherd import logs
 from watcherd.clock import SystemClock
 from watcherd.config.load import ConfigError, load
 from watcherd.config.model import Config
+from watcherd.control import Rejected
 from watcherd.delivery import files
 from watcherd.endpoint.gates import Gates
+from watcherd.endpoint.past import Past
 from watcherd.faults import FaultError
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.storage import Storage
@@ -28,7 +32,12 @@ from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Listener, Queue
+from watcherd.retry import Policy
 from watcherd.state import StateFolder, cache_folder
+from watcherd.status.app import application
+from watcherd.status.listening import listen
+from watcherd.status.server import Server
+from watcherd.steering import Helm, Steering
 from watcherd.systemd import notify
 
 log = structlog.get_logger()
@@ -55,17 +64,24 @@ class Daemon:
 
     def __init__(self, config: Config, state: StateFolder, *, listener: Listener | None = None) -> None:
         self.started = asyncio.Event()
-        self._config = config
         self._state = state
         self._listener = listener
         self._clock = SystemClock()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
-        self._reloading = asyncio.Event()
+        self._reloads: asyncio.Queue[asyncio.Future[tuple[str, ...]] | None] = asyncio.Queue()
         self._benches: dict[str, Bench] = {}  # by inbox; the queue's too
         self._intakes: dict[str, Intake] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._helm = Helm(
+            config=config,
+            started_at=self._clock.now(),
+            stopping=self._stopping,
+            benches=self._benches,
+            intakes=self._intakes,
+            reload=self.reload,
+        )
 
     async def run(self) -> int:
         """Serve until a signal or `stop`; returns 0."""
@@ -87,6 +103,11 @@ class Daemon:
             return TEMPORARY
         return 1 if queue.finished[State.FAILED] else 0
 
+    @property
+    def _config(self) -> Config:
+        """The configuration in force."""
+        return self._helm.config
+
     def stop(self) -> None:
         """Stop in order; the second call leaves at once."""
         if self._stopping.is_set():
@@ -99,14 +120,20 @@ class Daemon:
         ignore_lease_signal()
         with self._signals():
             async with AsyncExitStack() as stack:
+                listener, control = listen(self._state, os.environ)
+                stack.callback(_remove, control, listener)
                 rooms = await self._assemble(stack)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(rooms.queue.run())
+                    server = self._application(rooms, listener)
+                    tasks.create_task(server.run_to_the_end())
                     background = [
                         tasks.create_task(self._obey_reloads(rooms, tasks)),
                         tasks.create_task(self._prune(rooms.queue)),
                     ]
                     self._watch(rooms.queue, tasks)
+                    self._helm.control = control
+                    self._state.announce(control=control)
                     log.info("daemon.started", inboxes=len(self._intakes), state=str(self._state.path))
                     notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
                     self.started.set()
@@ -116,7 +143,23 @@ class Daemon:
                     for task in (*background, *self._watching.values()):
                         task.cancel()
                     await self._finish(rooms.queue)
+                    server.stop()
         log.info("daemon.stopped")
+
+    def _application(self, rooms: _Rooms, listener: socket.socket) -> Server:
+        """What answers on the control socket; reading the journal for it must not wait for a dead disk."""
+        records = Storage("records")
+        rooms.stack.callback(records.close)
+        journal = self._state.journal
+        steering = Steering(
+            self._helm,
+            gates=rooms.gates,
+            queue=rooms.queue,
+            journal=rooms.journal,
+            path=journal,
+            records=records,
+        )
+        return Server(application(steering, journal=journal, storage=records, clock=self._clock), listener)
 
     async def _assemble(self, stack: AsyncExitStack) -> _Rooms:
         """Build what lasts as long as the daemon, in the order in which a file passes through it."""
@@ -125,7 +168,11 @@ class Daemon:
         media = MediaPool()
         stack.push_async_callback(media.close)
         cache = cache_folder(os.environ)
-        gates = await stack.enter_async_context(Gates(wake=self._wake, clock=self._clock, cache=cache))
+        past = Past(journal.ledger)
+        await past.recall(self._clock.now())
+        gates = await stack.enter_async_context(
+            Gates(wake=self._wake, clock=self._clock, cache=cache, past=past)
+        )
         queue = Queue(journal, self._benches, wake=self._wake, clock=self._clock, listener=self._listener)
         rooms = _Rooms(journal=journal, media=media, gates=gates, queue=queue, stack=stack)
         self._furnish(rooms)
@@ -153,45 +200,68 @@ class Daemon:
                 clock=self._clock,
                 work=self._state.work,
                 planning=asyncio.Lock(),
+                policy=Policy(attempts=folder.retry.attempts, period=folder.retry.period),
             )
 
     def _watch(self, queue: Queue, tasks: asyncio.TaskGroup) -> None:
         """Start to watch every inbox that is not watched yet."""
         for name, bench in self._benches.items():
             if name not in self._watching:
-                intake = Intake(bench.folder, storage=bench.storage, desk=queue, clock=self._clock)
+                intake = Intake(
+                    bench.folder,
+                    storage=bench.storage,
+                    desk=queue,
+                    clock=self._clock,
+                    inbox=bench.places.inbox,
+                )
                 self._intakes[name] = intake
                 self._watching[name] = tasks.create_task(_attend(intake, bench))
 
     # Reload.
 
-    async def _obey_reloads(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
-        while True:
-            await self._reloading.wait()
-            self._reloading.clear()
-            await self._reload(rooms, tasks)
+    async def reload(self) -> tuple[str, ...]:
+        """Apply the configuration file as it is now; returns the problems for which nothing was changed."""
+        applied: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
+        self._reloads.put_nowait(applied)
+        return await applied
 
-    async def _reload(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
+    async def _obey_reloads(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
+        """Serve all who asked for a reload by now, SIGHUP or command, with one."""
+        while True:
+            asking = [await self._reloads.get()]
+            while not self._reloads.empty():
+                asking.append(self._reloads.get_nowait())
+            problems = await self._reload(rooms, tasks)
+            for applied in asking:
+                if applied is not None and not applied.done():
+                    applied.set_result(problems)
+
+    async def _reload(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> tuple[str, ...]:
         """Apply the file as it is now, whole or not at all. What is in hand goes on with the old settings."""
         usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         notify("RELOADING=1", f"MONOTONIC_USEC={usec}")
+        problems: tuple[str, ...] = ()
         try:
             if self._config.source is not None:
                 await self._apply(await asyncio.to_thread(load, self._config.source), rooms, tasks)
+            self._helm.rejected = None
         except ConfigError as error:
+            problems = tuple(str(error).splitlines())
+            self._helm.rejected = Rejected(self._clock.now(), problems)
             log.error(  # noqa: TRY400 - the problems are what there is to say
-                "configuration.rejected", problems=str(error).splitlines(), hint="The old one stays in force."
+                "configuration.rejected", problems=problems, hint="The old one stays in force."
             )
         for intake in self._intakes.values():
             intake.rescan()
         notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
+        return problems
 
     async def _apply(self, config: Config, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
         if config.state != self._config.state:
             log.warning(
                 "configuration.postponed", key="state", hint="Restart watcherd to use another folder."
             )
-        self._config = config
+        self._helm.config = config
         logs.configure(level=config.log.level, form=config.log.format)
         before = dict(self._benches)
         self._furnish(rooms)
@@ -232,7 +302,11 @@ class Daemon:
     def _signals(self) -> Iterator[None]:
         """SIGTERM and SIGINT stop; SIGHUP reads the configuration anew and looks through every inbox."""
         loop = asyncio.get_running_loop()
-        handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._reloading.set}
+        handlers = {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGHUP: lambda: self._reloads.put_nowait(None),
+        }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:
@@ -240,6 +314,13 @@ class Daemon:
         finally:
             for number in handlers:
                 loop.remove_signal_handler(number)
+
+
+def _remove(control: Path, listener: socket.socket) -> None:
+    """Take the control socket away: who asks then hears at once that nobody is there."""
+    listener.close()
+    with contextlib.suppress(OSError):
+        os.unlink(control)
 
 
 async def _attend(intake: Intake, bench: Bench) -> None:
@@ -250,14 +331,16 @@ async def _attend(intake: Intake, bench: Bench) -> None:
 
 
 async def _look_at_targets(bench: Bench) -> None:
-    """Say at the start which done or failed folder is missing, and clear up what a lost job left there."""
+    """Say at the start which done or failed folder is missing, and clear up what a lost move left."""
     folder = bench.folder
-    for target in (folder.done, folder.failed):
+    for place in (bench.places.done, bench.places.failed):
+        target = place.path
         inside = target.is_relative_to(folder.inbox)  # then it is made when it is first needed
         if not inside and not await bench.storage.call(os.path.isdir, target):
             hint = f"Create it: mkdir -p {target}, or mount what belongs there."
             log.warning("folder.missing", inbox=folder.name, path=str(target), hint=hint)
+    for place in (bench.places.done, bench.places.failed, bench.places.inbox):
         with contextlib.suppress(OSError, FaultError):  # a delivery that needs the folder says what is wrong
             is_over = await bench.journal.what_is_over()
-            swept = await bench.storage.call(files.sweep, target, is_over=is_over)
-            log.debug("folder.swept", inbox=folder.name, path=str(target), files=swept)
+            swept = await bench.storage.call(files.sweep, place, is_over=is_over)
+            log.debug("folder.swept", inbox=folder.name, path=str(place.path), files=swept)

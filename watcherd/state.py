@@ -1,4 +1,7 @@
-"""The state folder: one daemon's lock, its journal and its work folder. A path in, a held lock out."""
+"""The state folder: one daemon's lock, its journal and its work folder. A path in, a held lock out.
+
+The lock file says who runs there and where that one can be asked: {"pid": …, "control": …, "page": …}.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,21 @@ class LockedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a state folder: its process, its control socket, its page's address, as far as it has them.
+
+    `pid` is None for an instant while it starts, `control` until it can be asked.
+    """
+
+    pid: int | None = None
+    control: Path | None = None
+    page: str | None = None
+
+    def __str__(self) -> str:
+        return "just starting" if self.pid is None else f"process {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
 class StateFolder:
     """Where a daemon keeps what it knows; mode 0700, since names and transcripts are private."""
 
@@ -41,7 +59,7 @@ class StateFolder:
 
     @property
     def lock_file(self) -> Path:
-        """Who runs here: {"pid": …}."""
+        """Who runs here, as JSON, and while it is locked."""
         return self.path / "lock"
 
     def create(self) -> None:
@@ -55,16 +73,23 @@ class StateFolder:
         if not _locked(descriptor):
             os.close(descriptor)
             raise LockedError(f"another watcherd ({self.holder()}) uses {self.path}")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+        _write(descriptor, control=None, page=None)
         return descriptor
 
-    def holder(self) -> str:
-        """The running daemon in words, such as `process 4711`; "none" when nothing holds the lock."""
+    def announce(self, *, control: Path, page: str | None = None) -> None:
+        """Say where this process can be asked; only for the one that holds the lock. Raises OSError."""
+        descriptor = os.open(self.lock_file, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            _write(descriptor, control=control, page=page)
+        finally:
+            os.close(descriptor)
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock; None when nobody does. Raises OSError (PermissionError: another user's)."""
         try:
             descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return "none"
+            return None
         try:
             return _holder(descriptor)
         finally:
@@ -83,12 +108,25 @@ def _locked(descriptor: int) -> bool:
     return False
 
 
-def _holder(descriptor: int) -> str:
+def _write(descriptor: int, *, control: Path | None, page: str | None) -> None:
+    where = None if control is None else str(control)
+    content = json.dumps({"pid": os.getpid(), "control": where, "page": page}).encode()
+    os.pwrite(descriptor, content, 0)
+    os.ftruncate(descriptor, len(content))
+
+
+def _holder(descriptor: int) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        try:
-            return f"process {json.loads(os.pread(descriptor, 4096, 0))['pid']}"
-        except (ValueError, KeyError):
-            return "just starting"
-    return "none"
+        return _read(os.pread(descriptor, 4096, 0))
+    return None
+
+
+def _read(content: bytes) -> Holder:
+    try:
+        said = json.loads(content)
+        control = said["control"]
+        return Holder(int(said["pid"]), None if control is None else Path(control), said["page"])
+    except (ValueError, KeyError, TypeError):  # being written this instant
+        return Holder()

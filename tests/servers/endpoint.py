@@ -61,7 +61,7 @@ class _Head:
 
 
 class LocalEndpoint:
-    """A translation endpoint on 127.0.0.1 with a port of its own; started by `with`.
+    """A translation endpoint on 127.0.0.1 with a port of its own, or the one given; started by `with`.
 
     `key` is the one Bearer key it takes; `extra_fields` are form fields allowed beside the contract's;
     `models` is what `GET /v1/models` lists.
@@ -75,12 +75,13 @@ class LocalEndpoint:
         extra_fields: Collection[str] = (),
         models: Collection[str] = ("whisper-1",),
         tls: bool = False,
+        port: int = 0,
     ) -> None:
         self.key = key
         self.models_answer: Behaviour | None = None
         self.port = 0
-        self.max_in_flight = 0
-        self.in_flight = 0
+        self._fixed_port = port
+        self.max_in_flight = self.in_flight = 0
         self._route = f"/v1/{path}"
         self._allowed = FIELDS | set(extra_fields)
         self._models = tuple(models)
@@ -176,7 +177,8 @@ class LocalEndpoint:
         if self._tls:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(CERTIFICATE)
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_BLOCK, ssl=context)
+        port = self._fixed_port
+        server = await asyncio.start_server(self._connected, "127.0.0.1", port, limit=_BLOCK, ssl=context)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()

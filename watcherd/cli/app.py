@@ -33,6 +33,13 @@ ConfigOption = Annotated[
     ),
 ]
 
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="An endpoint or an inbox; endpoint:NAME or inbox:NAME where both have the name."
+    ),
+]
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -81,10 +88,62 @@ def status(
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what the daemon has done, is doing and will do."""
+    """Show what the daemon has done, is doing and will do.
+
+    Without a daemon it shows what its journal holds. The JSON has version, at, daemon (state, pid, rejected),
+    inboxes (state, since, text, hint, arriving, jobs: a count for each state), endpoints (state, reason,
+    since, until, in_flight, concurrency, minutes_today), in_flight, waiting and recent (job, inbox, file,
+    state, reason, until, changed_at, attempts, fault, warnings; at most 100 each). Times are UTC; the control
+    socket serves the same as GET /api/v1/status, described in /api/v1/openapi.json.
+    """
     from watcherd.cli.status import status as command
 
     raise typer.Exit(command(config, as_json=as_json))
+
+
+@app.command()
+def retry(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Failed files, their reports, or the paths that they had in the inbox.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every failed file of every inbox.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Send them again, even if they were answered before (and paid for)."),
+    ] = False,
+) -> None:
+    """Move failed files back into their inboxes, where they go round again.
+
+    What was answered for them before is reused. Nothing is replaced: a name that is taken gets a number.
+    """
+    from watcherd.cli.steer import retry as command
+
+    raise typer.Exit(command(config, files or [], everything=everything, fresh=fresh))
+
+
+@app.command()
+def pause(name: TargetArgument, config: ConfigOption = None) -> None:
+    """Pause an endpoint or an inbox until it is resumed, over restarts too.
+
+    Of a paused endpoint nothing is sent, of a paused inbox nothing begins; what is under way is finished.
+    """
+    from watcherd.cli.steer import pause as command
+
+    raise typer.Exit(command(config, name))
+
+
+@app.command()
+def resume(name: TargetArgument, config: ConfigOption = None) -> None:
+    """End a pause, also one that a fault of the endpoint caused."""
+    from watcherd.cli.steer import resume as command
+
+    raise typer.Exit(command(config, name))
 
 
 @app.command()
@@ -134,3 +193,11 @@ def init(
     from watcherd.cli.init import init as command
 
     raise typer.Exit(command(path))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration file, for editors."""
+    from watcherd.cli.schema import schema as command
+
+    raise typer.Exit(command())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,11 +19,15 @@ from watcherd.clock import SystemClock
 from watcherd.config.model import Config, Endpoint, Folder
 from watcherd.endpoint.gate import Gate
 from watcherd.endpoint.gates import Gates
+from watcherd.endpoint.past import Past
 from watcherd.faults import FaultError
 from watcherd.inbox.condition import Reach
 from watcherd.inbox.root import reach_of
 from watcherd.inbox.touch import open_root
+from watcherd.promptly import PATIENCE, promptly, side_by_side
 from watcherd.state import StateFolder, cache_folder
+
+_GIVE_RIGHTS = "Give the daemon's user rwx there."
 
 
 class Level(StrEnum):
@@ -50,7 +55,7 @@ def check(path: Path | None) -> int:
     findings = [
         Finding(Level.OK, "configuration", f"{config.source}: valid"),
         _state(config.state),
-        *(finding for folder in config.folders for finding in _folder(folder)),
+        *_folders(config.folders),
         *asyncio.run(_endpoints(config)),
     ]
     for finding in findings:
@@ -61,6 +66,13 @@ def check(path: Path | None) -> int:
 
 
 def _state(path: Path) -> Finding:
+    try:
+        return promptly(_state_folder, path)
+    except OSError as error:
+        return _unusable("state", path, error)
+
+
+def _state_folder(path: Path) -> Finding:
     parent = next(folder for folder in (path, *path.parents) if folder.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         return Finding(
@@ -69,70 +81,105 @@ def _state(path: Path) -> Finding:
             f"{path} cannot be written",
             "Set `state:` to a folder of your own, or run as its owner.",
         )
-    return Finding(Level.OK, "state", f"{path}, daemon: {StateFolder(path).holder()}")
+    return Finding(Level.OK, "state", f"{path}, daemon: {StateFolder(path).holder() or 'none'}")
 
 
-def _folder(folder: Folder) -> Iterator[Finding]:
-    what = f"inbox {folder.name}"
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A folder, or what stands in its place, as it is found."""
+
+    is_folder: bool
+    device: int
+    readable: bool
+    writable: bool
+    reach: Reach
+
+
+def _folders(folders: Sequence[Folder]) -> Iterator[Finding]:
+    """Look at all folders side by side: storage that does not answer keeps no other waiting."""
+    paths = {path for folder in folders for path in (folder.inbox, folder.done, folder.failed)}
+    looks = side_by_side(_look, paths, patience=PATIENCE)
+    for folder in folders:
+        yield from _folder(folder, looks)
+
+
+def _look(path: Path) -> _Look:
+    """Look at a folder; raises OSError. Blocks for as long as its storage does."""
+    status = path.stat()
+    is_folder, readable = stat.S_ISDIR(status.st_mode), os.access(path, os.R_OK)
+    return _Look(
+        is_folder=is_folder,
+        device=status.st_dev,
+        readable=readable,
+        writable=os.access(path, os.W_OK | os.X_OK),
+        reach=_reach(path) if is_folder and readable else Reach.LOCAL,
+    )
+
+
+def _reach(path: Path) -> Reach:
+    descriptor = open_root(path)
     try:
-        inbox = folder.inbox.stat()
-    except FileNotFoundError:
-        yield Finding(
-            Level.BAD,
-            what,
-            f"{folder.inbox} does not exist",
-            f"Create it: mkdir -p {folder.inbox}, or mount it.",
-        )
-        return
-    except OSError as error:
-        yield Finding(Level.BAD, what, f"{folder.inbox}: {error.strerror}", "Look at the mount.")
-        return
-    if not folder.inbox.is_dir():
-        yield Finding(Level.BAD, what, f"{folder.inbox} is not a folder", "Name a folder as `inbox:`.")
-        return
-    if not os.access(folder.inbox, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding(
-            Level.BAD, what, f"{folder.inbox} cannot be read and written", "Give the daemon's user rwx there."
-        )
-    else:
-        yield Finding(Level.OK, what, f"{folder.inbox} ({_how(folder)})")
-    for name, target in (("done", folder.done), ("failed", folder.failed)):
-        yield _target(f"{name} of {folder.name}", target, folder, inbox.st_dev)
-
-
-def _how(folder: Folder) -> str:
-    descriptor = open_root(folder.inbox)
-    try:
-        reach = reach_of(descriptor)
+        return reach_of(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _folder(folder: Folder, looks: Mapping[Path, _Look | OSError]) -> Iterator[Finding]:
+    what, path, inbox = f"inbox {folder.name}", folder.inbox, looks[folder.inbox]
+    if isinstance(inbox, OSError):
+        yield _unusable(what, path, inbox)
+        return
+    if not inbox.is_folder:
+        yield Finding(Level.BAD, what, f"{path} is not a folder", "Name a folder as `inbox:`.")
+        return
+    if inbox.readable and inbox.writable:
+        yield Finding(Level.OK, what, f"{path} ({_how(folder, inbox.reach)})")
+    else:
+        yield Finding(Level.BAD, what, f"{path} cannot be read and written", _GIVE_RIGHTS)
+    for key, target in (("done", folder.done), ("failed", folder.failed)):
+        yield _target(key, target, folder, looks[target], device=inbox.device)
+
+
+def _how(folder: Folder, reach: Reach) -> str:
     polled = folder.watch == "poll" or (folder.watch == "auto" and reach is not Reach.LOCAL)
     how = f"scanned every {folder.poll_interval:g} s" if polled else "watched by events"
     return f"{reach} file system, {how}"
 
 
-def _target(what: str, target: Path, folder: Folder, device: int) -> Finding:
-    if target.is_dir():
-        if not os.access(target, os.W_OK | os.X_OK):
-            return Finding(
-                Level.BAD, what, f"{target} cannot be written", "Give the daemon's user rwx there."
-            )
-        if target.stat().st_dev != device:
-            return Finding(Level.NOTE, what, f"{target}: another file system, so originals are copied there")
-        return Finding(Level.OK, what, f"{target}")
-    if target.exists():
-        return Finding(
-            Level.BAD, what, f"{target} is not a folder", f"Name a folder as `{what.split(maxsplit=1)[0]}:`."
-        )
-    if target.is_relative_to(folder.inbox):
-        return Finding(Level.OK, what, f"{target}: made when it is first needed")
-    return Finding(Level.BAD, what, f"{target} does not exist", f"Create it: mkdir -p {target}, or mount it.")
+def _target(key: str, path: Path, folder: Folder, look: _Look | OSError, *, device: int) -> Finding:
+    what = f"{key} of {folder.name}"
+    match look:
+        case FileNotFoundError() if path.is_relative_to(folder.inbox):
+            return Finding(Level.OK, what, f"{path}: made when it is first needed")
+        case OSError():
+            return _unusable(what, path, look)
+        case _Look(is_folder=False):
+            return Finding(Level.BAD, what, f"{path} is not a folder", f"Name a folder as `{key}:`.")
+        case _Look(writable=False):
+            return Finding(Level.BAD, what, f"{path} cannot be written", _GIVE_RIGHTS)
+    if look.device != device:
+        return Finding(Level.NOTE, what, f"{path}: another file system, so originals are copied there")
+    return Finding(Level.OK, what, f"{path}")
+
+
+def _unusable(what: str, path: Path, error: OSError) -> Finding:
+    match error:
+        case FileNotFoundError():
+            hint = f"Create it: mkdir -p {path}, or mount it."
+            return Finding(Level.BAD, what, f"{path} does not exist", hint)
+        case TimeoutError():
+            hint = "Look at the disk, the mount or the server behind it."
+        case PermissionError():
+            hint = _GIVE_RIGHTS
+        case _:
+            hint = "Look at the mount."
+    return Finding(Level.BAD, what, f"{path}: {error.strerror}", hint)
 
 
 async def _endpoints(config: Config) -> list[Finding]:
     used = {folder.endpoint for folder in config.folders}
     cache = cache_folder(os.environ)
-    async with Gates(wake=asyncio.Event(), clock=SystemClock(), cache=cache) as gates:
+    async with Gates(wake=asyncio.Event(), clock=SystemClock(), cache=cache, past=Past()) as gates:
         gates.furnish(config.endpoints)
         return [await _endpoint(gates[name], config) for name in sorted(used)]
 

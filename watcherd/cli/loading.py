@@ -13,6 +13,7 @@ from watcherd.config.load import ConfigError, find, load
 from watcherd.config.model import Config
 from watcherd.journal.opening import JournalError
 from watcherd.state import LockedError, StateFolder
+from watcherd.status.listening import ControlSocketError
 
 
 def load_or_exit(path: Path | None) -> Config:
@@ -28,7 +29,7 @@ def load_or_exit(path: Path | None) -> Config:
 
 
 def in_state_folder(path: Path, work: Callable[[StateFolder], int], *, hint: str) -> int:
-    """Do `work` with a state folder that no other process uses meanwhile; its exit code, or 75 or 1.
+    """Do `work` with a state folder that no other process uses meanwhile; its exit code, or 75, 78 or 1.
 
     `hint` says what else a user can do when the folder is held or cannot be used.
     """
@@ -44,6 +45,9 @@ def in_state_folder(path: Path, work: Callable[[StateFolder], int], *, hint: str
         return Exit.FAILED
     try:
         return work(state)
+    except ControlSocketError as error:
+        typer.echo(str(error), err=True)
+        return Exit.CONFIGURATION
     except JournalError as error:
         typer.echo(str(error), err=True)
         return Exit.FAILED

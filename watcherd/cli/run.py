@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 
 import typer
@@ -14,6 +13,7 @@ from watcherd.cli.loading import in_state_folder, load_or_exit
 from watcherd.config.model import Config
 from watcherd.daemon import Daemon
 from watcherd.inbox.root import holder_of
+from watcherd.promptly import PATIENCE, side_by_side
 from watcherd.state import StateFolder
 
 
@@ -33,10 +33,11 @@ def run(path: Path | None, *, once: bool) -> int:
 
 def _is_taken(config: Config) -> bool:
     """Whether another daemon watches one of the inboxes, and if so say which one."""
+    holders = side_by_side(holder_of, [folder.inbox for folder in config.folders], patience=PATIENCE)
     for folder in config.folders:
+        holder = holders[folder.inbox]
         # A folder that cannot be opened now is a state of that inbox, which the daemon shows and heals.
-        with contextlib.suppress(OSError):
-            if holder := holder_of(folder.inbox):
-                typer.echo(f"inbox {folder.name}: {holder}; stop that one first.", err=True)
-                return True
+        if holder is not None and not isinstance(holder, OSError):
+            typer.echo(f"inbox {folder.name}: {holder}; stop that one first.", err=True)
+            return True
     return False

@@ -1,120 +1,141 @@
-"""`watcherd status`: what the journal holds and who runs, as a table or JSON."""
+"""`watcherd status`: what the daemon says of itself, else what its journal holds, as a table or JSON."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from datetime import UTC, datetime
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import typer
 
+from watcherd.cli.asking import UnansweredError, ask, running
 from watcherd.cli.exits import Exit
 from watcherd.cli.loading import load_or_exit
-from watcherd.config.model import Config
-from watcherd.job import Job
-from watcherd.journal.reader import Reader, Seen, reading
-from watcherd.logs import escaped
-from watcherd.state import StateFolder
+from watcherd.cli.table import table
+from watcherd.config.model import Config, Endpoint, Folder
+from watcherd.control import EndpointLive, InboxLive
+from watcherd.journal.ledger import Kind, StoredPause
+from watcherd.journal.reader import reading
+from watcherd.promptly import promptly
+from watcherd.state import Holder, StateFolder
+from watcherd.status.shapes import DaemonStatus, Status
+from watcherd.status.snapshot import NOTHING, Record, plain, read_record, status_of
 
-SHOWN = 10
+_Unasked = Literal["starting", "not running", "not answering"]
 
 
 def status(path: Path | None, *, as_json: bool) -> int:
     """Print the status; works with and without a daemon."""
-    config = load_or_exit(path)
-    state = StateFolder(config.state)
-    if not state.journal.exists():
-        snapshot = _snapshot(config, "none", None)
-    else:
-        try:
-            with reading(state.journal) as reader:
-                snapshot = _snapshot(config, state.holder(), reader)
-        except (sqlite3.Error, PermissionError) as error:
-            typer.echo(
-                f"cannot read {state.journal}: {error}; run as the user that the daemon runs as.", err=True
-            )
-            return Exit.FAILED
-    typer.echo(json.dumps(snapshot, indent=2) if as_json else _table(snapshot))
+    holder = running(path)
+    found = None if holder is None else _asked(holder)
+    if found is None:
+        found = _unasked(load_or_exit(path), holder)
+    typer.echo(found.model_dump_json(indent=2, ensure_ascii=True) if as_json else table(found))
     return Exit.OK
 
 
-def _snapshot(config: Config, daemon: str, reader: Reader | None) -> dict[str, Any]:
-    counts = {} if reader is None else reader.counts()
-    return {
-        "daemon": daemon,
-        "inboxes": [
-            {
-                "name": folder.name,
-                "inbox": str(folder.inbox),
-                "present": folder.inbox.is_dir(),
-                "endpoint": folder.endpoint,
-                "jobs": {str(state): n for state, n in sorted(counts.get(folder.name, {}).items())},
-            }
-            for folder in config.folders
-        ],
-        "not_configured": {
-            name: {str(state): n for state, n in sorted(counts[name].items())}
-            for name in sorted(counts.keys() - {folder.name for folder in config.folders})
-        },
-        "in_flight": [] if reader is None else [_row(seen) for seen in reader.in_flight(SHOWN)],
-        "recent": [] if reader is None else [_row(seen) for seen in reader.recent(SHOWN)],
-    }
-
-
-def _row(seen: Seen) -> dict[str, Any]:
-    job = seen.job
-    return {
-        "job": job.id,
-        "inbox": job.inbox,
-        "file": escaped(job.path),
-        "state": job.state,
-        "reason": job.reason,
-        "until": None if job.until is None else _time(job.until),
-        "changed_at": _time(seen.changed_at),
-        "attempts": job.attempts,
-        "fault": _fault(job),
-        "warnings": list(job.warnings),
-    }
-
-
-def _fault(job: Job) -> dict[str, str] | None:
-    if job.fault is None:
+def _asked(holder: Holder) -> Status | None:
+    """What the daemon says; None, with the reason printed, where it says nothing."""
+    if holder.control is None:
         return None
-    return {"code": job.fault.code, "message": job.fault.message, "hint": job.fault.hint}
+    try:
+        answer = ask(holder.control, "GET", "status")
+    except UnansweredError as error:
+        typer.echo(f"watcherd runs ({holder}), but {error}; this is what its journal holds.", err=True)
+        return None
+    if answer.status != 200:
+        typer.echo(f"watcherd runs ({holder}), but says: {plain(str(answer.body.get('message')))}", err=True)
+        return None
+    return Status.model_validate(answer.body)
 
 
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+def _unasked(config: Config, holder: Holder | None) -> Status:
+    """What can be told without a daemon."""
+    state: _Unasked = "not running"
+    if holder is not None:
+        state = "starting" if holder.control is None else "not answering"
+    record, pauses, minutes = _journal(StateFolder(config.state))
+    held = {(pause.kind, pause.name): pause for pause in pauses if pause.by_hand}
+    faulted = {pause.name: pause for pause in pauses if not pause.by_hand}
+    condition = "not watched" if holder is None else "unknown"
+    with ThreadPoolExecutor(max_workers=max(1, len(config.folders))) as threads:
+        inboxes = list(threads.map(lambda folder: _inbox(folder, condition, held), config.folders))
+    return status_of(
+        record,
+        daemon=DaemonStatus(
+            state=state,
+            pid=None if holder is None else holder.pid,
+            control=None if holder is None or holder.control is None else plain(str(holder.control)),
+        ),
+        inboxes=inboxes,
+        endpoints=[
+            _endpoint(endpoint, held.get((Kind.ENDPOINT, name)), faulted.get(name), minutes.get(name, 0.0))
+            for name, endpoint in config.endpoints.items()
+        ],
+        now=time.time(),
+    )
 
 
-def _table(snapshot: dict[str, Any]) -> str:
-    running = snapshot["daemon"]
-    lines = ["daemon: not running" if running == "none" else f"daemon: running ({running})", "", "inboxes"]
-    for inbox in snapshot["inboxes"]:
-        jobs = ", ".join(f"{n} {state}" for state, n in inbox["jobs"].items()) or "nothing yet"
-        missing = "" if inbox["present"] else "  MISSING: create or mount it"
-        lines.append(f"  {inbox['name']}: {jobs}  ({inbox['inbox']} -> {inbox['endpoint']}){missing}")
-    for name, states in snapshot["not_configured"].items():
-        lines.append(
-            f"  {name}: {', '.join(f'{n} {state}' for state, n in states.items())}  (not configured)"
-        )
-    for title, rows in (
-        ("in flight and waiting", snapshot["in_flight"]),
-        ("last done and failed", snapshot["recent"]),
-    ):
-        if rows:
-            lines += ["", title, *(_line(row) for row in rows)]
-    return "\n".join(lines)
+def _journal(state: StateFolder) -> tuple[Record, Sequence[StoredPause], Mapping[str, float]]:
+    """What the journal holds; prints why and exits 1 where it cannot be read."""
+    now = datetime.now().astimezone()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+    def read() -> tuple[Record, Sequence[StoredPause], Mapping[str, float]]:
+        if not state.journal.exists():
+            return NOTHING, (), {}
+        with reading(state.journal) as reader:
+            return read_record(reader), reader.pauses(), reader.minutes_sent(midnight)
+
+    try:
+        return promptly(read)
+    except (sqlite3.Error, OSError) as error:
+        hint = "run this as the user that watcherd runs as, or look at the disk"
+        typer.echo(f"cannot read {state.journal}: {error or 'no answer'}; {hint}.", err=True)
+        raise typer.Exit(Exit.FAILED) from None
 
 
-def _line(row: dict[str, Any]) -> str:
-    text = f"  {row['state']:<11} {row['inbox']}: {row['file']}"
-    if row["reason"]:
-        text += f"  [{row['reason']}, until {row['until']}]"
-    if row["fault"]:
-        text += f"\n{'':14}{row['fault']['message']}\n{'':14}{row['fault']['hint']}"
-    if row["warnings"]:
-        text += f"  ({', '.join(row['warnings'])})"
-    return text
+def _inbox(folder: Folder, condition: str, held: Mapping[tuple[Kind, str], StoredPause]) -> InboxLive:
+    text = hint = ""
+    try:
+        if not promptly(folder.inbox.is_dir):
+            condition, text = "missing", f"there is no folder {folder.inbox}"
+            hint = f"Create it (mkdir -p {folder.inbox}) or mount what belongs there."
+    except TimeoutError:
+        condition, text = "storage not answering", f"the storage of {folder.inbox} does not answer"
+        hint = "Look at the disk, the mount or the server behind it."
+    except OSError as error:
+        condition, text = "unreadable", f"{folder.inbox} cannot be looked at: {error.strerror}"
+    pause = held.get((Kind.INBOX, folder.name))
+    return InboxLive(
+        name=folder.name,
+        path=bytes(folder.inbox),
+        endpoint=folder.endpoint,
+        condition=condition,
+        text=text,
+        hint=hint,
+        held_since=None if pause is None else pause.since,
+    )
+
+
+def _endpoint(
+    endpoint: Endpoint, held: StoredPause | None, faulted: StoredPause | None, minutes: float
+) -> EndpointLive:
+    return EndpointLive(
+        name=endpoint.name,
+        base_url=endpoint.base_url,
+        model=endpoint.model,
+        slots=endpoint.concurrency,
+        concurrency=endpoint.concurrency,
+        in_flight=0,
+        minutes_today=minutes,
+        minutes_per_day=None if endpoint.budget is None else endpoint.budget.minutes_per_day,
+        held_since=None if held is None else held.since,
+        paused_since=None if faulted is None else faulted.since,
+        paused_until=None if faulted is None else faulted.until,
+        fault=None if faulted is None else faulted.fault,
+    )

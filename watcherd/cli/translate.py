@@ -25,6 +25,7 @@ from watcherd.clock import SystemClock
 from watcherd.config.load import ConfigError, find, parse
 from watcherd.config.model import Config, Folder, Format
 from watcherd.endpoint.gates import Gates
+from watcherd.endpoint.past import Past
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import identity_of
 from watcherd.job import Delivered, Event, Job, Outcome, Postponed, Started, Withdrawn
@@ -105,7 +106,9 @@ class _Run:
             stack.callback(storage.close)
             wake = asyncio.Event()
             cache = cache_folder(os.environ)
-            gates = await stack.enter_async_context(Gates(wake=wake, clock=clock, cache=cache))
+            past = Past(journal.ledger)
+            await past.recall(clock.now())
+            gates = await stack.enter_async_context(Gates(wake=wake, clock=clock, cache=cache, past=past))
             gates.furnish(self._config.endpoints)
             planning = asyncio.Lock()
             benches = {

@@ -1,0 +1,41 @@
+"""A child of the soak test: `watcherd` as ever, which writes what it holds to a file at each SIGUSR1.
+
+    python -m tests.reliability.counted_daemon FIGURES run --config FILE
+
+A line a signal: {"threads": …, "descriptors": …, "tasks": …, "resident": bytes}. The signal's handler runs in
+the event loop's own thread, so the count of tasks is one of a single moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from watcherd.cli import main
+
+
+def figures() -> dict[str, int]:
+    """What this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {
+        "threads": threading.active_count(),
+        "descriptors": len(os.listdir("/proc/self/fd")) - 1,  # without that of the listing
+        "tasks": len(asyncio.all_tasks()),
+        "resident": pages * os.sysconf("SC_PAGE_SIZE"),
+    }
+
+
+if __name__ == "__main__":
+    target = sys.argv.pop(1)
+
+    def write(*_: object) -> None:
+        with open(target, "a") as file:
+            file.write(json.dumps(figures()) + "\n")
+
+    signal.signal(signal.SIGUSR1, write)
+    main()
