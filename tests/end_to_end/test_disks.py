@@ -76,6 +76,7 @@ def test_a_full_done_folder_delays_the_delivery_and_asks_nothing_twice(
     assert len(endpoint.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_full_state_folder_stops_everything_and_then_goes_on(
     tmp_path: Path, endpoint: LocalEndpoint, small_disk: SmallDisk
 ) -> None:
@@ -230,6 +231,7 @@ def test_a_local_fault_makes_its_own_inbox_wait_fails_no_file_and_heals(
     assert len(endpoint.requests) == len(inboxes) + 1, "something was sent twice"
 
 
+@pytest.mark.slow
 def test_nothing_is_delivered_into_the_place_of_a_mount_that_is_gone(
     tmp_path: Path, endpoint: LocalEndpoint, small_disk: SmallDisk
 ) -> None:

@@ -157,6 +157,7 @@ def test_what_is_swapped_after_it_settled_is_not_opened(
     }
 
 
+@pytest.mark.slow
 def test_links_of_the_configuration_are_followed_and_later_ones_refused_until_they_are_gone(
     tmp_path: Path, endpoint: LocalEndpoint, outside: Path
 ) -> None:

@@ -45,11 +45,11 @@ def stopped_at_random(
 
 
 @devices
-def test_ten_kills_lose_nothing_and_pay_nothing_twice(
+def test_thirty_kills_lose_nothing_and_pay_nothing_twice(
     tmp_path: Path, endpoint: LocalEndpoint, other_device: bool
 ) -> None:
-    total = stopped_at_random(tmp_path, endpoint, seed=1 + other_device, stops=10, other_device=other_device)
-    assert total.stops == 10
+    total = stopped_at_random(tmp_path, endpoint, seed=1 + other_device, stops=30, other_device=other_device)
+    assert total.stops == 30
 
 
 @pytest.mark.slow
