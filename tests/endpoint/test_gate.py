@@ -232,6 +232,18 @@ async def test_a_pause_that_is_over_lets_one_probe_through_at_a_time(gate: Gate,
     await gate.close()
 
 
+async def test_a_request_from_before_the_pause_does_not_keep_the_probe_waiting(
+    gate: Gate, clock: HandClock
+) -> None:
+    async with gate.client():
+        clock.time = (await gate.close_for(fault())).until
+        assert gate.allowance() == 2, "the job whose request hangs, and the probe"
+        async with gate.client():
+            assert gate.in_flight == 2
+    assert gate.in_flight == 0
+    await gate.close()
+
+
 # By a person's word.
 
 

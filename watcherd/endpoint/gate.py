@@ -9,6 +9,7 @@ A person's pause lasts until that person ends it; a day's budget of audio minute
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -83,7 +84,6 @@ class Gate:
         self.endpoint = endpoint
         self.pause = _half_open(endpoint.name, past, clock.now())
         self.answered_at: float | None = None  # UTC seconds
-        self.in_flight = 0
         self._wake = wake
         self._new_client = client
         self._clock = clock
@@ -93,6 +93,8 @@ class Gate:
         self._next_start = float("-inf")  # monotonic
         self._idle: list[Client] = []
         self._pauses = 0
+        self._era = 0  # pauses so far
+        self._sending: Counter[int] = Counter()  # requests in flight, by the era in which they began
         self._refused: set[int] = set()  # jobs refused since the last answer
 
     # Who may send.
@@ -108,7 +110,18 @@ class Gate:
             return 0
         if self.pause is None:
             return 2 * self.concurrency
-        return 1 if self._clock.now() >= self.pause.until else 0
+        # What was sent before the pause may take minutes to end; it must not keep the probe waiting.
+        return 1 + self._left_over if self._clock.now() >= self.pause.until else 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return self._sending.total()
+
+    @property
+    def _left_over(self) -> int:
+        """How many of them were sent before the last pause began."""
+        return self.in_flight - self._sending[self._era]
 
     @property
     def concurrency(self) -> int:
@@ -138,7 +151,8 @@ class Gate:
     async def _slot(self) -> AsyncIterator[Client]:
         async with self._freed:
             await self._freed.wait_for(lambda: self.in_flight < self.concurrency)
-            self.in_flight += 1
+            era = self._era
+            self._sending[era] += 1
         client = self._idle.pop() if self._idle else self._new_client()
         try:
             await self._turn()
@@ -151,7 +165,8 @@ class Gate:
             raise
         finally:
             self._idle.append(client)
-            self.in_flight -= 1
+            self._sending[era] -= 1
+            self._sending = +self._sending  # the eras that are over
             async with self._freed:
                 self._freed.notify_all()
 
@@ -169,7 +184,7 @@ class Gate:
         now = self._clock.now()
         if self.held_since is not None:
             raise ClosedError(_held(self.endpoint.name), now)
-        if self.pause is not None and (now < self.pause.until or self.in_flight > 1):
+        if self.pause is not None and (now < self.pause.until or self._sending[self._era] > 1):
             raise ClosedError(self.pause.fault, self.pause.until)
 
     # Pauses.
@@ -230,6 +245,7 @@ class Gate:
         since = now if self.pause is None else self.pause.since
         pause = self.pause = Pause(fault, since, until)
         self._pauses += 1
+        self._era += 1
         if fault.code == "rate_limited":
             self._limit = max(1.0, self._limit / 2)
         log.warning(
