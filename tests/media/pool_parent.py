@@ -6,19 +6,18 @@ import asyncio
 import os
 import sys
 
-from tests.waiting import eventually
+from watcherd.media.cut import Cutting
 from watcherd.media.pool import MediaPool
 
 
 async def _main() -> None:
     pool = MediaPool(1)
-    fd, out_fd = os.open(sys.argv[1], os.O_RDONLY), os.memfd_create("flac")
-    job = asyncio.create_task(pool.to_flac(fd, out_fd, size=os.fstat(fd).st_size))
-    await eventually(lambda: os.fstat(out_fd).st_size)
-    (worker,) = pool._jobs
-    sys.stdout.write(f"{worker.pid}\n")
-    sys.stdout.flush()
-    await job
+    fd, folder_fd = os.open(sys.argv[1], os.O_RDONLY), os.open("/tmp", os.O_RDONLY)
+    async with pool.parts(fd, folder_fd, Cutting(max_part=60)) as parts:
+        async for _ in parts:
+            (worker,) = pool._jobs
+            sys.stdout.write(f"{worker.pid}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

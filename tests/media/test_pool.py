@@ -10,21 +10,25 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests import audio
+from tests.media.passes import WHOLE, gathered, length, made, opened, passing, probe, samples, whole, workers
 from tests.waiting import eventually
 from watcherd import children
 from watcherd.children import Child, ChildTimeoutError
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.media import pool as pool_module
-from watcherd.media.findings import Encoded, Probe, Refusal, file_fault
-from watcherd.media.pool import MediaPool, decoding_deadline
+from watcherd.media import stream
+from watcherd.media.cut import Cutting
+from watcherd.media.findings import Refusal, Warned, file_fault
+from watcherd.media.pool import MediaPool
+from watcherd.media.stream import Pass
 
 pytestmark = audio.need_tools
 
@@ -39,42 +43,14 @@ async def pool() -> AsyncIterator[MediaPool]:
     assert not psutil.Process().children()
 
 
-@contextmanager
-def opened(*paths: Path) -> Iterator[list[int]]:
-    fds = [os.open(path, os.O_RDONLY) for path in paths]
-    try:
-        yield fds
-    finally:
-        for fd in fds:
-            os.close(fd)
-
-
-async def probe(pool: MediaPool, path: Path) -> Probe:
-    with opened(path) as (fd,):
-        return await pool.probe(fd)
-
-
-async def to_flac(
-    pool: MediaPool, path: Path, target: Path | None = None, *, deadline: float | None = None
-) -> Encoded:
-    out_fd = os.memfd_create("flac") if target is None else os.open(target, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        with opened(path) as (fd,):
-            encoded = await pool.to_flac(fd, out_fd, size=path.stat().st_size, deadline=deadline)
-        assert encoded.bytes == os.fstat(out_fd).st_size
-        return encoded
-    finally:
-        os.close(out_fd)
-
-
 async def fault_of(pool: MediaPool, path: Path) -> Fault:
     """The one fault that both questions end in."""
-    with pytest.raises(FaultError) as flac:
-        await to_flac(pool, path, deadline=20)
+    with pytest.raises(FaultError) as passed:
+        await whole(pool, path)
     with pytest.raises(FaultError) as probed:
         await probe(pool, path)
-    assert flac.value.fault.code == probed.value.fault.code
-    return flac.value.fault
+    assert passed.value.fault.code == probed.value.fault.code
+    return passed.value.fault
 
 
 def sparse_wav(path: Path, seconds: int, *, rate: int = 48_000) -> Path:
@@ -89,15 +65,15 @@ def sparse_wav(path: Path, seconds: int, *, rate: int = 48_000) -> Path:
     return path
 
 
-def workers() -> list[psutil.Process]:
-    return psutil.Process().children()
-
-
-async def decoding(out_fd: int) -> psutil.Process:
-    """The worker, once it has written something."""
-    await eventually(lambda: os.fstat(out_fd).st_size)
-    (worker,) = workers()
-    return worker
+@asynccontextmanager
+async def decoding(pool: MediaPool, path: Path) -> AsyncIterator[tuple[Pass, psutil.Process]]:
+    """A pass of which one part has come, and its worker."""
+    async with passing(pool, path, Cutting(max_part=60)) as parts:
+        async for part in parts:
+            os.close(part.fd)
+            break
+        (worker,) = workers()
+        yield parts, worker
 
 
 # What comes out.
@@ -108,14 +84,15 @@ async def test_every_clip_becomes_16_khz_mono_flac_of_its_length(
     pool: MediaPool, container: str, tmp_path: Path
 ) -> None:
     target = tmp_path / "out.flac"
-    encoded = await to_flac(pool, audio.clip(container), target)
+    one = await whole(pool, audio.clip(container))
+    target.write_bytes(one.files[0])
     said = audio.ffprobe(target)
     (stream,) = said["streams"]
     assert (stream["codec_name"], stream["sample_rate"], stream["channels"]) == ("flac", "16000", 1)
     assert stream["bits_per_raw_sample"] == "16"
-    assert float(said["format"]["duration"]) == pytest.approx(encoded.duration, abs=0.001)
-    assert encoded.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
-    assert encoded.broken == 0
+    assert float(said["format"]["duration"]) == pytest.approx(one.heard.duration, abs=0.001)
+    assert one.heard.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
+    assert not one.heard.warnings
 
 
 @pytest.mark.parametrize("container", audio.CONTAINERS)
@@ -130,17 +107,16 @@ async def test_every_clip_is_probed(pool: MediaPool, container: str) -> None:
 @pytest.mark.parametrize("container", ["mp4", "mkv", "mov", "avi", "mpeg", "ts", "ogv"])
 async def test_a_film_is_probed_and_its_sound_decoded(pool: MediaPool, container: str) -> None:
     found = await probe(pool, audio.film(container))
-    encoded = await to_flac(pool, audio.film(container))
+    duration = await length(pool, audio.film(container))
     assert found.video
     assert len(found.tracks) == 1
-    assert encoded.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.25)
+    assert duration == pytest.approx(audio.CLIP_SECONDS, abs=0.25)
 
 
-async def test_the_samples_are_the_files_own(pool: MediaPool, tmp_path: Path) -> None:
-    source, target = audio.tone(2), tmp_path / "out.flac"
-    await to_flac(pool, source, target)
-    decoded = audio.made("tone-back.wav", "-i", str(target), "-c:a", "pcm_s16le")
-    assert decoded.read_bytes()[-64_000:] == source.read_bytes()[-64_000:]
+async def test_the_samples_are_the_files_own(pool: MediaPool) -> None:
+    source = audio.tone(2)
+    (file,) = (await whole(pool, source)).files
+    assert samples(file) == source.read_bytes()[-64_000:]
 
 
 async def test_tracks_tell_codec_language_and_which_is_the_default(pool: MediaPool) -> None:
@@ -155,7 +131,7 @@ async def test_an_undetermined_language_is_none(pool: MediaPool) -> None:
 
 
 async def test_the_default_track_is_the_one_that_is_decoded(pool: MediaPool) -> None:
-    assert (await to_flac(pool, two_tracks())).duration == pytest.approx(4, abs=0.1)
+    assert await length(pool, two_tracks()) == pytest.approx(4, abs=0.1)
 
 
 def two_tracks() -> Path:
@@ -171,13 +147,13 @@ async def test_a_cover_is_no_video(pool: MediaPool) -> None:
     assert len(audio.ffprobe(song)["streams"]) == 2
     found = await probe(pool, song)
     assert (found.audio, found.video) == (True, False)
-    assert (await to_flac(pool, song)).duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
+    assert await length(pool, song) == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
 
 
 async def test_six_and_sixteen_channels_are_mixed_down(pool: MediaPool) -> None:
     for channels in ("6", "16"):
         wide = audio.made(f"wide{channels}.wav", "-i", str(audio.tone(1)), "-ac", channels)
-        assert (await to_flac(pool, wide)).duration == pytest.approx(1, abs=0.01)
+        assert await length(pool, wide) == pytest.approx(1, abs=0.01)
 
 
 async def test_tags_that_are_no_utf8_do_no_harm(pool: MediaPool) -> None:
@@ -195,14 +171,14 @@ async def test_a_track_that_starts_late_is_preceded_by_silence(pool: MediaPool) 
     maps = ("-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac")
     arguments = ("-i", str(audio.mute_film("mp4")), "-itsoffset", "3", "-i", str(audio.tone(2)))
     late = audio.made("late.mkv", *arguments, *maps)
-    assert (await to_flac(pool, late)).duration == pytest.approx(5, abs=0.1)
+    assert await length(pool, late) == pytest.approx(5, abs=0.1)
 
 
-async def test_a_hole_in_the_middle_is_kept_as_silence(pool: MediaPool, tmp_path: Path) -> None:
+async def test_a_hole_in_the_middle_is_kept_as_silence(pool: MediaPool) -> None:
     holed = audio.made("hole.mkv", "-i", str(audio.tone(8)), *HOLE, "-c:a", "pcm_s16le")
-    target = tmp_path / "out.flac"
-    assert (await to_flac(pool, holed, target)).duration == pytest.approx(8, abs=0.1)
-    back = audio.made("hole-back.wav", "-i", str(target), "-c:a", "pcm_s16le").read_bytes()[-16_000 * 16 :]
+    one = await whole(pool, holed)
+    assert one.heard.duration == pytest.approx(8, abs=0.1)
+    back = samples(one.files[0])
     assert set(back[int(3.2 * 32_000) : int(4.8 * 32_000)]) == {0}
     assert len(set(back[int(5.2 * 32_000) : 6 * 32_000])) > 10
 
@@ -215,7 +191,9 @@ async def test_a_clock_that_jumps_adds_nothing_and_holes_after_it_still_count(
     third = audio.made("third.ts", "-i", str(audio.tone(8)), *HOLE)
     jumping = tmp_path / "jumping.ts"
     jumping.write_bytes(first.read_bytes() + second.read_bytes() + third.read_bytes())
-    assert (await to_flac(pool, jumping)).duration == pytest.approx(2 + 2 + 8, abs=0.5)
+    heard = (await whole(pool, jumping)).heard
+    assert heard.duration == pytest.approx(2 + 2 + 8, abs=0.5)
+    assert heard.warnings == (Warned.CLOCK_JUMPED,)
 
 
 async def test_a_rate_that_changes_midway_is_followed(pool: MediaPool, tmp_path: Path) -> None:
@@ -224,7 +202,9 @@ async def test_a_rate_that_changes_midway_is_followed(pool: MediaPool, tmp_path:
     ]
     joined = tmp_path / "joined.mp3"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    assert (await to_flac(pool, joined)).duration == pytest.approx(6, abs=0.3)
+    heard = (await whole(pool, joined)).heard
+    assert heard.duration == pytest.approx(6, abs=0.3)
+    assert Warned.FORMAT_CHANGED in heard.warnings
 
 
 # Damaged files.
@@ -232,10 +212,10 @@ async def test_a_rate_that_changes_midway_is_followed(pool: MediaPool, tmp_path:
 
 async def test_a_cut_file_is_decoded_as_far_as_it_goes(pool: MediaPool, tmp_path: Path) -> None:
     front = audio.made("front.m4a", "-i", str(audio.clip("m4a")), "-c", "copy", "-movflags", "+faststart")
-    for whole in (audio.clip("wav"), audio.clip("flac"), audio.clip("mp3"), audio.clip("ogg"), front):
-        cut = tmp_path / whole.name
-        cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-        assert 2 < (await to_flac(pool, cut)).duration < 5.5, whole.name
+    for entire in (audio.clip("wav"), audio.clip("flac"), audio.clip("mp3"), audio.clip("ogg"), front):
+        cut = tmp_path / entire.name
+        cut.write_bytes(entire.read_bytes()[: entire.stat().st_size // 2])
+        assert 2 < await length(pool, cut) < 5.5, entire.name
 
 
 async def test_an_m4a_whose_index_was_cut_off_is_undecodable(pool: MediaPool, tmp_path: Path) -> None:
@@ -252,9 +232,9 @@ async def test_broken_packets_are_skipped_and_counted(pool: MediaPool, tmp_path:
     data[20_000:30_000] = os.urandom(10_000)
     broken = tmp_path / "broken.mkv"
     broken.write_bytes(data)
-    encoded = await to_flac(pool, broken)
-    assert encoded.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.3)
-    assert encoded.broken > 0
+    heard = (await whole(pool, broken)).heard
+    assert heard.duration == pytest.approx(audio.CLIP_SECONDS, abs=0.3)
+    assert Warned.BROKEN_PACKETS in heard.warnings
 
 
 @pytest.mark.parametrize(
@@ -279,7 +259,7 @@ async def test_a_file_of_headers_alone_is_undecodable(pool: MediaPool, tmp_path:
     path = sparse_wav(tmp_path / "empty.wav", 0)
     assert (await probe(pool, path)).audio
     with pytest.raises(FaultError) as caught:
-        await to_flac(pool, path)
+        await length(pool, path)
     assert caught.value.fault.code == "undecodable"
 
 
@@ -288,7 +268,7 @@ async def test_random_bytes_are_undecodable(pool: MediaPool, tmp_path: Path) -> 
     for size in (100, 5000, 300_000):
         path.write_bytes(os.urandom(size))
         with pytest.raises(FaultError) as caught:
-            await to_flac(pool, path)
+            await length(pool, path)
         assert caught.value.fault.code == "undecodable"
 
 
@@ -296,7 +276,7 @@ async def test_random_bytes_are_undecodable(pool: MediaPool, tmp_path: Path) -> 
 async def test_a_film_without_sound_has_no_audio(pool: MediaPool, container: str) -> None:
     assert not (await probe(pool, audio.mute_film(container))).audio
     with pytest.raises(FaultError) as caught:
-        await to_flac(pool, audio.mute_film(container))
+        await length(pool, audio.mute_film(container))
     assert caught.value.fault.code == "no_audio"
     assert caught.value.fault.message == "The file has no audio track."
 
@@ -315,7 +295,7 @@ async def test_an_unknown_codec_is_told_as_such(pool: MediaPool, tmp_path: Path)
     path.write_bytes(audio.clip("mkv").read_bytes().replace(b"A_AAC", b"A_XYZ"))
     assert [track.codec for track in (await probe(pool, path)).tracks] == ["unknown"]
     with pytest.raises(FaultError) as caught:
-        await to_flac(pool, path)
+        await length(pool, path)
     assert caught.value.fault.code == "unknown_codec"
 
 
@@ -369,7 +349,7 @@ async def test_a_worker_is_started_when_needed_and_kept(pool: MediaPool) -> None
 
 async def test_two_work_at_once_and_the_third_waits(pool: MediaPool) -> None:
     paths = [audio.clip(name) for name in audio.CONTAINERS]
-    await asyncio.gather(*(to_flac(pool, path) for path in paths))
+    await asyncio.gather(*(length(pool, path) for path in paths))
     assert len(workers()) == 2
 
 
@@ -403,48 +383,56 @@ async def test_workers_that_died_between_jobs_are_not_used(pool: MediaPool) -> N
     assert (await probe(pool, audio.clip("mp3"))).audio
 
 
-async def test_a_job_whose_worker_is_killed_once_is_done_by_another(tmp_path: Path, pool: MediaPool) -> None:
-    path, target = sparse_wav(tmp_path / "long.wav", 900), tmp_path / "out.flac"
-    out_fd = os.open(target, os.O_RDWR | os.O_CREAT, 0o600)
-    with opened(path) as (fd,):
-        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
-        worker = await decoding(out_fd)
+async def test_a_pass_whose_worker_is_killed_once_goes_on_with_another(
+    tmp_path: Path, pool: MediaPool
+) -> None:
+    async with decoding(pool, sparse_wav(tmp_path / "long.wav", 900)) as (parts, worker):
         worker.send_signal(signal.SIGKILL)
-        encoded = await job
-    os.close(out_fd)
-    assert encoded.duration == pytest.approx(900)
-    assert encoded.bytes == target.stat().st_size
-    assert float(audio.ffprobe(target)["format"]["duration"]) == pytest.approx(900)
+        rest = await gathered(parts)
+    assert [part.index for part in rest.parts] == list(range(1, len(rest.parts) + 1))
+    assert rest.parts[-1].stretch.own_end == rest.heard.duration == pytest.approx(900)
+    assert rest.heard.silences == ((0, 900),)
 
 
 async def test_a_file_that_kills_two_workers_has_crashed_the_decoder(tmp_path: Path, pool: MediaPool) -> None:
-    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
-    with opened(path) as (fd,):
-        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
-        first = await decoding(out_fd)
+    async with decoding(pool, sparse_wav(tmp_path / "long.wav", 20_000)) as (parts, first):
         first.send_signal(signal.SIGSEGV)
+        following = asyncio.create_task(gathered(parts))
         second = await eventually(lambda: next((worker for worker in workers() if worker != first), None))
         assert second is not None
         second.send_signal(signal.SIGKILL)
         with pytest.raises(FaultError) as caught:
-            await job
-    os.close(out_fd)
+            await following
     assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "decoder_crashed")
     assert (await probe(pool, audio.clip("mp3"))).audio
 
 
-async def test_a_missed_deadline_fails_the_file_and_replaces_the_worker(
-    tmp_path: Path, pool: MediaPool
-) -> None:
-    path = sparse_wav(tmp_path / "long.wav", 20_000)
-    await probe(pool, path)
-    (first,) = workers()
-    with pytest.raises(FaultError) as caught:
-        await to_flac(pool, path, deadline=0.2)
+async def test_a_worker_that_comes_no_further_is_replaced_and_the_file_fails(tmp_path: Path) -> None:
+    pool = MediaPool(1, stall=0.3)
+    async with decoding(pool, sparse_wav(tmp_path / "long.wav", 20_000)) as (parts, worker):
+        worker.suspend()
+        with pytest.raises(FaultError) as caught:
+            await gathered(parts)
     assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "decoding_took_too_long")
-    assert "after 0.2 s" in caught.value.fault.message
-    assert not first.is_running()
-    assert (await to_flac(pool, audio.clip("mp3"))).bytes > 0
+    assert "no further for 0.3 s" in caught.value.fault.message
+    await eventually(lambda: not worker.is_running())
+    assert await length(pool, audio.clip("mp3")) > 7
+    await pool.close()
+    assert stream.STALL == 120
+
+
+async def test_a_file_that_goes_on_for_days_is_refused(tmp_path: Path) -> None:
+    pool = MediaPool(1, most_seconds=1800, most_bytes=1000)
+    path = sparse_wav(tmp_path / "long.wav", 20_000)
+    for cutting, why in ((WHOLE, "over 0.5 hours"), (Cutting(max_part=60), "over 1,000 bytes as flac")):
+        with pytest.raises(FaultError) as caught:
+            await made(pool, path, cutting)
+        assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "too_much_audio")
+        assert why in caught.value.fault.message
+    with opened(path) as (fd,), pytest.raises(FaultError, match=r"over 0\.5 hours"):
+        await pool.listen(fd)
+    await pool.close()
+    assert pool_module.MOST_SECONDS == 48 * 3600
 
 
 async def test_a_probe_has_its_own_deadline() -> None:
@@ -456,41 +444,27 @@ async def test_a_probe_has_its_own_deadline() -> None:
     assert pool_module.PROBE_DEADLINE == 30
 
 
-def test_large_files_have_more_time_but_not_for_ever() -> None:
-    assert decoding_deadline(0) == 60
-    assert decoding_deadline(130_000_000) == 60 + 2600
-    assert decoding_deadline(10**12) == 4 * 3600
-
-
 def test_a_worker_that_hangs_in_the_kernel_blames_the_storage() -> None:
     slow = pool_module._too_slow(ChildTimeoutError("m", seconds=30, stuck=True, last_words=""))
     assert isinstance(slow, OSError)
     assert slow.errno == errno.ETIMEDOUT
 
 
-async def test_a_cancelled_job_ends_its_worker_and_nothing_else(tmp_path: Path, pool: MediaPool) -> None:
-    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
-    with opened(path) as (fd,):
-        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
-        first = await decoding(out_fd)
-        job.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await job
-        assert (await to_flac(pool, audio.clip("mp3"))).bytes > 0
+async def test_a_pass_that_is_closed_ends_its_worker_and_nothing_else(
+    tmp_path: Path, pool: MediaPool
+) -> None:
+    async with decoding(pool, sparse_wav(tmp_path / "long.wav", 20_000)) as (parts, first):
+        await parts.close()
+        assert await length(pool, audio.clip("mp3")) > 7
         await eventually(lambda: not first.is_running())
-    os.close(out_fd)
 
 
-async def test_closing_with_a_job_open_fails_no_file(tmp_path: Path) -> None:
+async def test_closing_with_a_pass_open_fails_no_file(tmp_path: Path) -> None:
     pool = MediaPool(1)
-    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
-    with opened(path) as (fd,):
-        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
-        await decoding(out_fd)
+    async with decoding(pool, sparse_wav(tmp_path / "long.wav", 20_000)) as (parts, _):
         await pool.close()
         with pytest.raises(FaultError) as caught:
-            await job
-    os.close(out_fd)
+            await gathered(parts)
     assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.MACHINE, "stopping")
     assert not workers()
     with pytest.raises(FaultError, match="stopping"):
@@ -514,9 +488,9 @@ async def test_fifty_jobs_leak_no_descriptor(pool: MediaPool) -> None:
         return len(os.listdir("/proc/self/fd")), workers()[0].num_fds()
 
     async def job() -> None:
-        await to_flac(pool, audio.clip("opus"))
+        await length(pool, audio.clip("opus"))
         with pytest.raises(FaultError):
-            await to_flac(pool, audio.mute_film("mp4"))
+            await length(pool, audio.mute_film("mp4"))
 
     await job()
     before = counts()
@@ -530,16 +504,10 @@ async def test_a_worker_sees_no_secret_and_has_one_thread(
 ) -> None:
     """One thread: each would take 8 MiB of the capped address space, and FFmpeg starts one per processor."""
     monkeypatch.setenv("COMETAPI_KEY", "sk-secret")
-    path, out_fd = sparse_wav(tmp_path / "long.wav", 20_000), os.memfd_create("flac")
-    with opened(path) as (fd,):
-        job = asyncio.create_task(pool.to_flac(fd, out_fd, size=path.stat().st_size))
-        worker = await decoding(out_fd)
+    async with decoding(pool, sparse_wav(tmp_path / "long.wav", 20_000)) as (_, worker):
         assert "sk-secret" not in str(worker.environ())
         assert worker.num_threads() == 1
         assert len(worker.cpu_affinity()) == len(os.sched_getaffinity(0))
-        job.cancel()
-        await asyncio.wait({job})
-    os.close(out_fd)
 
 
 # Memory, disks, processes.
@@ -555,54 +523,64 @@ def many_samples() -> Path:
 
 async def test_an_index_beyond_the_memory_cap_is_refused_not_shortened() -> None:
     plain = MediaPool(1)
-    await to_flac(plain, audio.clip("mp4"))
+    await length(plain, audio.clip("mp4"))
     status = Path(f"/proc/{workers()[0].pid}/status").read_text(encoding="ascii").splitlines()
     need = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmPeak"))
     await plain.close()
     pool = MediaPool(1, memory=need + 8 * MIB)
     with pytest.raises(FaultError) as caught:
-        await to_flac(pool, many_samples())
+        await length(pool, many_samples())
     assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.FILE, "decoder_out_of_memory")
     await eventually(lambda: not workers())
-    assert (await to_flac(pool, audio.clip("mp4"))).duration == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
+    assert await length(pool, audio.clip("mp4")) == pytest.approx(audio.CLIP_SECONDS, abs=0.1)
     await pool.close()
 
 
 async def test_memory_stays_the_same_however_long_a_file_is(tmp_path: Path, pool: MediaPool) -> None:
     for _ in range(3):
-        await to_flac(pool, sparse_wav(tmp_path / "short.wav", 60))
+        await length(pool, sparse_wav(tmp_path / "short.wav", 60))
     (worker,) = workers()
     before = worker.memory_info().rss
-    await to_flac(pool, sparse_wav(tmp_path / "long.wav", 1500))
+    await length(pool, sparse_wav(tmp_path / "long.wav", 1500))
     assert worker.memory_info().rss < before + 4 * MIB
 
 
-async def test_a_full_disk_is_the_machines_fault(pool: MediaPool) -> None:
-    out_fd = os.open("/dev/full", os.O_RDWR)
-    with opened(audio.clip("mp3")) as (fd,), pytest.raises(FaultError) as caught:
-        await pool.to_flac(fd, out_fd, size=1)
-    os.close(out_fd)
+def test_a_full_disk_is_the_machines_fault() -> None:
+    with pytest.raises(FaultError) as caught:
+        pool_module._found({"errno": errno.ENOSPC, "side": "output"})
     fault = caught.value.fault
     assert (fault.scope, fault.code, fault.remedy) == (Scope.MACHINE, "disk_full", Remedy.PAUSE)
     assert "No space left on device" in fault.message
 
 
-async def test_a_state_folder_that_cannot_be_written_is_the_machines_fault(pool: MediaPool) -> None:
-    with opened(audio.clip("mp3"), audio.clip("wav")) as (fd, out_fd), pytest.raises(FaultError) as caught:
-        await pool.to_flac(fd, out_fd, size=1)
+async def test_a_part_that_cannot_be_written_is_the_machines_fault(pool: MediaPool) -> None:
+    await probe(pool, audio.clip("mp3"))
+    (worker,) = workers()
+    worker.rlimit(psutil.RLIMIT_FSIZE, (1000, 1000))
+    with pytest.raises(FaultError) as caught:
+        await length(pool, audio.clip("mp3"))
+    assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.MACHINE, "scratch_failed")
+    assert "File too large" in caught.value.fault.message
+
+
+async def test_a_folder_that_takes_no_files_is_the_machines_fault(pool: MediaPool) -> None:
+    with (
+        opened(audio.clip("mp3"), Path("/proc/self")) as (fd, folder_fd),
+        pytest.raises(FaultError) as caught,
+    ):
+        await gathered(pool.parts(fd, folder_fd, Cutting()))
     assert (caught.value.fault.scope, caught.value.fault.code) == (Scope.MACHINE, "scratch_failed")
 
 
 async def test_a_file_that_cannot_be_read_raises_the_systems_own_error(
     pool: MediaPool, tmp_path: Path
 ) -> None:
-    fd, out_fd = os.open(tmp_path / "unreadable", os.O_WRONLY | os.O_CREAT), os.memfd_create("flac")
+    fd = os.open(tmp_path / "unreadable", os.O_WRONLY | os.O_CREAT)
     with pytest.raises(OSError, match="Bad file descriptor"):
         await pool.probe(fd)
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        await pool.to_flac(fd, out_fd, size=1)
+    with opened(tmp_path) as (folder_fd,), pytest.raises(OSError, match="Bad file descriptor"):
+        await gathered(pool.parts(fd, folder_fd, Cutting()))
     os.close(fd)
-    os.close(out_fd)
 
 
 async def test_no_process_to_be_had_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:

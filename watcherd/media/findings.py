@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from watcherd.faults import Fault, Remedy, Scope
+from watcherd.media.cut import Silences, Stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,8 @@ class Track:
     """One audio track: `index` counts all of the container's streams, `language` is its tag if it has one.
 
     `codec` is FFmpeg's name ("aac"), "unknown" where no decoder knows it; `rate` in Hz and `channels` are
-    0 where the file does not tell.
+    0 where the file does not tell. `start` is by how many seconds it begins after the file does, by the
+    header's word: a server to which the file is sent as it is begins to count there.
     """
 
     index: int
@@ -27,6 +29,7 @@ class Track:
     channels: int
     default: bool
     language: str | None
+    start: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +38,14 @@ class Probe:
 
     `container` is FFmpeg's name ("mov,mp4,m4a,3gp,3g2,mj2"); `duration` in seconds is the header's word
     (or FFmpeg's estimate from the bit rate), None when there is none; `video` means moving pictures, not
-    a cover.
+    a cover. `start` is what the container's own clock shows at its beginning, which is 0 on our time line.
     """
 
     container: str
     duration: float | None
     tracks: tuple[Track, ...]
     video: bool
+    start: float = 0.0
 
     @property
     def audio(self) -> bool:
@@ -58,16 +62,43 @@ class Probe:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """A FLAC that was made: `duration` in seconds of what it holds, its size in `bytes`.
+class Warned(StrEnum):
+    """What was not as it should be with a file whose audio was had all the same; the values are codes."""
 
-    `broken` counts the packets that no decoder could read; silence stands in their place.
+    BROKEN_PACKETS = "broken_packets"  # some could not be decoded; silence stands in their place
+    FORMAT_CHANGED = "format_changed"  # the rate, the channels or the sample format, within the track
+    CLOCK_JUMPED = "clock_jumped"  # the time stamps did, and are not followed there
+    SHORTER_THAN_SAID = (
+        "shorter_than_said"  # the header promises more: the file is cut off, or the header wrong
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a whole decode found out: how long the audio is, where it begins, and where nothing is heard.
+
+    Times are seconds on the file's time line; before `start` there is silence of our own making.
     """
 
     duration: float
+    start: float
+    silences: Silences
+    warnings: tuple[Warned, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One encoded part: a file of `bytes` bytes without a name behind `fd`, which is the receiver's to close.
+
+    `silences` are those that touch it; `silent` says that nothing else is in it.
+    """
+
+    index: int
+    stretch: Stretch
     bytes: int
-    broken: int = 0
+    silent: bool
+    silences: Silences
+    fd: int
 
 
 class Refusal(StrEnum):
@@ -80,6 +111,7 @@ class Refusal(StrEnum):
     OUT_OF_MEMORY = "decoder_out_of_memory"
     CRASHED = "decoder_crashed"
     TOO_SLOW = "decoding_took_too_long"
+    TOO_LONG = "too_much_audio"
 
 
 _WORDS = {
@@ -110,6 +142,10 @@ _WORDS = {
     Refusal.TOO_SLOW: (
         "Decoding the file took too long and was given up.",
         "If the machine was very busy, retry it; if not, convert the file to FLAC or MP3 first.",
+    ),
+    Refusal.TOO_LONG: (
+        "The file holds more audio than is taken from one file.",
+        "Cut it into shorter files; if it should not be so long, it is damaged: export it again.",
     ),
 }
 

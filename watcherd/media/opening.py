@@ -9,6 +9,7 @@ decoders, the largest target of damaged files, from ever being opened (`codec_wh
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 
 import av
@@ -31,12 +32,14 @@ class Source:
     """A read-only file object over a descriptor, with its own offset.
 
     It never raises, since exceptions do not pass through C in order: after a failed read it is at its
-    end, and `error` says why.
+    end, and `error` says why. Whenever it has come further than ever before, it calls `went_on`.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, went_on: Callable[[], None] = lambda: None) -> None:
         self._fd = fd
+        self._went_on = went_on
         self._offset = 0
+        self._furthest = 0
         self.error: OSError | None = None
 
     def read(self, count: int) -> bytes:
@@ -49,6 +52,9 @@ class Source:
             self.error = error
             return b""
         self._offset += len(block)
+        if self._offset > self._furthest:
+            self._furthest = self._offset
+            self._went_on()
         return block
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -72,7 +78,7 @@ class Sink:
     """A write-only, seekable file object over a descriptor; like Source, it never raises."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         self._offset = 0
         self.size = 0
         self.error: OSError | None = None
@@ -82,7 +88,7 @@ class Sink:
         rest = memoryview(data)
         try:
             while rest and not self.error:
-                written = os.pwrite(self._fd, rest, self._offset)
+                written = os.pwrite(self.fd, rest, self._offset)
                 self._offset += written
                 rest = rest[written:]
         except OSError as error:

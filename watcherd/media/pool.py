@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import os
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -16,29 +20,27 @@ import structlog
 from watcherd import children
 from watcherd.children import Child, ChildDiedError, ChildTimeoutError, Message
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.media.findings import Encoded, Probe, Refusal, file_fault
+from watcherd.media.codec import Codec
+from watcherd.media.cut import Cutting, Stretch
+from watcherd.media.findings import Heard, Probe, Refusal, file_fault
+from watcherd.media.stream import STALL, TRIES, Pass
 
 # A movie's index costs 100 bytes a sample while it is read: a day of AAC in one file takes 480 MiB of address
 # space. An ordinary file needs 150 MiB of it, and 50 MiB of memory.
 MEMORY = 1 << 30
-PROBE_DEADLINE = 30.0
+PROBE_DEADLINE = 90.0  # longer than it takes to see that the worker does not run at all
 PATIENCE = 30.0  # seconds that a worker may sleep: it only ever waits for the file's storage
 JOBS_PER_WORKER = 200
 IDLE = 300.0
 
+MOST_SECONDS = 48 * 3600.0  # of audio in one file: the longest audiobooks have as much
+MOST_BYTES = 6 << 30  # of parts made of one file: as much as that takes when FLAC cannot compress it
+MOST_WORK = 4 * 3600.0  # seconds that a worker works on one file: slow machines play 12 times as fast
+
 _STOP_GRACE = 2.0
-_TRIES = 2
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 log = structlog.get_logger()
-
-
-def decoding_deadline(size: int) -> float:
-    """How long a file of `size` bytes may take to decode, in seconds: a minute, 1 s per 50 kB, at most 4 h.
-
-    At 12 kbit/s, the least that speech is sent with, that is 33 times as fast as it plays: slow machines do.
-    """
-    return min(60 + size / 50_000, 4 * 3600)
 
 
 class MediaPool:
@@ -55,12 +57,18 @@ class MediaPool:
         jobs_per_worker: int = JOBS_PER_WORKER,
         idle: float = IDLE,
         probe_deadline: float = PROBE_DEADLINE,
+        stall: float = STALL,
+        most_seconds: float = MOST_SECONDS,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._turns = asyncio.Semaphore(size)
+        self._waiting = 0  # for a turn
         self._memory = memory
         self._jobs_per_worker = jobs_per_worker
         self._idle_for = idle
         self._probe_deadline = probe_deadline
+        self._stall = stall
+        self._bounds = {"most_seconds": most_seconds, "most_bytes": most_bytes, "most_work": MOST_WORK}
         self._jobs: dict[Child, int] = {}  # every worker that is kept or busy, and how many jobs it has done
         self._idle: dict[Child, asyncio.TimerHandle] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -72,18 +80,68 @@ class MediaPool:
         Raises FaultError (scope file: no media; scope machine: no worker can be had), and OSError when
         the file cannot be read.
         """
-        return Probe.read(await self._ask({"do": "probe"}, fd, deadline=self._probe_deadline))
+        async with self._turn():
+            for _ in range(TRIES):
+                try:
+                    found = await self._ask_once({"do": "probe"}, (fd,), deadline=self._probe_deadline)
+                except ChildDiedError:
+                    continue  # it may be the machine's doing (memory, a stray kill): once more, afresh
+                return Probe.read(found)
+            raise FaultError(file_fault(Refusal.CRASHED))
 
-    async def to_flac(self, fd: int, out_fd: int, *, size: int, deadline: float | None = None) -> Encoded:
-        """Write the default audio track of `fd`, a file of `size` bytes, to `out_fd` as 16 kHz mono FLAC.
+    def parts(
+        self,
+        fd: int,
+        folder_fd: int,
+        cutting: Cutting,
+        *,
+        codec: Codec = Codec.FLAC,
+        track: int | None = None,
+        given: Sequence[Stretch] = (),
+        answered: Collection[int] = (),
+        most_waiting: int = 2,
+    ) -> Pass:
+        """The audio of `fd` in parts, as files without names in the folder behind `folder_fd`.
 
-        `out_fd` is a seekable file of the daemon's own, of which as many bytes count as Encoded says.
-        `deadline` in seconds goes by the size unless given. Raises FaultError (scope file: no audio to be
-        had from it; scope machine: no room for the FLAC, no worker), and OSError when `fd` cannot be read.
+        `track` is the index of a track of the probe's, the default one if None. Parts that were `given`, in
+        order, are made exactly as they were, but for those whose index is among `answered`; after them it is
+        cut further. At most `most_waiting` parts wait to be taken.
         """
-        if deadline is None:
-            deadline = decoding_deadline(size)
-        return Encoded(**await self._ask({"do": "to_flac"}, fd, out_fd, deadline=deadline))
+        question = {"codec": codec, "track": track, "goes_on": True} | asdict(cutting)
+        return self._pass(
+            {"do": "parts"} | question,
+            *(fd, folder_fd),
+            given=given,
+            answered=answered,
+            most_waiting=most_waiting,
+        )
+
+    def slice(
+        self,
+        fd: int,
+        folder_fd: int,
+        stretches: Sequence[Stretch],
+        *,
+        codec: Codec = Codec.FLAC,
+        track: int | None = None,
+        most_waiting: int = 2,
+    ) -> Pass:
+        """Exactly these parts, in the order of their starts: the same samples as the first time.
+
+        `heard` then tells of the audio up to the end of the last.
+        """
+        question = {"codec": codec, "track": track, "goes_on": False} | asdict(Cutting())
+        return self._pass(
+            {"do": "parts"} | question, *(fd, folder_fd), given=stretches, most_waiting=most_waiting
+        )
+
+    async def listen(self, fd: int, *, track: int | None = None) -> Heard:
+        """Decode it without making parts: how long it is, and where it is silent. Raises as a Pass does."""
+        async with self._pass({"do": "listen", "track": track}, fd) as heard:
+            async for _ in heard:
+                raise AssertionError("nobody asked for parts")
+        assert heard.heard is not None
+        return heard.heard
 
     async def close(self) -> None:
         """End all workers, in a few seconds at most; a question still open fails with a machine fault."""
@@ -95,17 +153,46 @@ class MediaPool:
         while self._leaving:
             await asyncio.wait(self._leaving)
 
-    async def _ask(self, message: Message, *fds: int, deadline: float) -> dict[str, Any]:
-        async with self._turns:
-            for _ in range(_TRIES):
-                try:
-                    answer = await self._ask_once(message, *fds, deadline=deadline)
-                except ChildDiedError:
-                    continue  # it may be the machine's doing (memory, a stray kill): once more, afresh
-                return _found(answer)
-            raise FaultError(file_fault(Refusal.CRASHED))
+    def _pass(
+        self,
+        question: Message,
+        *fds: int,
+        given: Sequence[Stretch] = (),
+        answered: Collection[int] = (),
+        most_waiting: int = 1,
+    ) -> Pass:
+        return Pass(
+            question | self._bounds,
+            *fds,
+            ask=self._ask_for_long,
+            wanted=lambda: self._waiting > 0,
+            given=given,
+            answered=answered,
+            most_waiting=most_waiting,
+            stall=self._stall,
+        )
 
-    async def _ask_once(self, message: Message, *fds: int, deadline: float) -> Message:
+    async def _ask_for_long(
+        self, message: Message, fds: tuple[int, ...], begun: Callable[[], None]
+    ) -> dict[str, Any]:
+        """One answer that has no deadline but the asker's patience."""
+        async with self._turn():
+            begun()
+            return await self._ask_once(message, fds, deadline=math.inf)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _ask_once(self, message: Message, fds: tuple[int, ...], *, deadline: float) -> dict[str, Any]:
         worker = await self._take()
         try:
             answer = await worker.ask(message, fds=fds, deadline=deadline, patience=PATIENCE)
@@ -125,7 +212,7 @@ class MediaPool:
             self._give_back(worker)
         if answer.pop("spent"):
             self._dismiss(worker)
-        return answer
+        return _found(answer)
 
     async def _take(self) -> Child:
         """An idle worker, the last used first, or a new one."""

@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
+from itertools import islice
+
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from watcherd.media.findings import Probe, Track
 
+_LOOKED_AT = 500  # packets, a few seconds of a film
 _UNKNOWN_LANGUAGES = {None, "", "und"}
 COVERS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 def describe(container: InputContainer) -> Probe:
     """The container's own word on its length and streams. Subtitles, data and covers are left out."""
+    starts = _starts(container)
+    zero = min((container.start_time or 0) / av.time_base, *starts.values(), math.inf)
     return Probe(
         container=container.format.name,
         duration=duration_of(container),
-        tracks=tuple(_track(stream) for stream in container.streams.audio),
+        tracks=tuple(
+            _track(stream, starts.get(stream.index, zero) - zero) for stream in container.streams.audio
+        ),
         video=any(not stream.disposition & COVERS for stream in container.streams.video),
+        start=zero,
     )
+
+
+def _starts(container: InputContainer) -> dict[int, float]:
+    """When each track's first packet is to be played, by the container's clock; only its beginning is read.
+
+    The header tells, too, but leaves out pictures whose decoder may not be opened.
+    """
+    starts: dict[int, float] = {}
+    pending = {
+        stream.index
+        for stream in (*container.streams.audio, *container.streams.video)
+        if not stream.disposition & COVERS
+    }
+    with suppress(FFmpegError):
+        for packet in islice(container.demux(), _LOOKED_AT):
+            if packet.stream_index in pending and packet.pts is not None and packet.time_base:
+                pending.discard(packet.stream_index)
+                starts[packet.stream_index] = float(packet.pts * packet.time_base)
+            if not pending:
+                break
+    return starts
 
 
 def duration_of(container: InputContainer) -> float | None:
@@ -35,7 +67,7 @@ def duration_of(container: InputContainer) -> float | None:
     return max(lengths, default=None)
 
 
-def _track(stream: AudioStream) -> Track:
+def _track(stream: AudioStream, start: float) -> Track:
     context = stream.codec_context
     language = stream.language
     return Track(
@@ -45,4 +77,5 @@ def _track(stream: AudioStream) -> Track:
         channels=context.channels if context else 0,
         default=bool(stream.disposition & Disposition.default),
         language=None if language in _UNKNOWN_LANGUAGES else language,
+        start=start,
     )

@@ -1,9 +1,10 @@
 """Worker: the media child. Questions with descriptors in, findings or a refusal out, until the daemon leaves.
 
-{"do": "probe"} with [input]             -> {"found": Probe}
-{"do": "to_flac"} with [input, output]   -> {"found": Encoded}
-or, where there is nothing to be found   -> {"refused": Refusal, "said": …}
-or, where the disk is at fault           -> {"errno": …, "side": "input" | "output"}
+{"do": "probe"} with [input]                      -> {"found": Probe}
+{"do": "listen", …} with [input, socket]          -> {"found": Heard}, its silences over the socket
+{"do": "parts", …} with [input, socket, folder]   -> the same, and the parts, as outlet.py says
+or, where there is nothing to be found            -> {"refused": Refusal, "said": …}
+or, where the disk is at fault                    -> {"errno": …, "side": "input" | "output"}
 Each says in "spent" whether the worker has been near its memory cap, and is better replaced.
 """
 
@@ -11,22 +12,30 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
 
+from av.container import InputContainer
 from av.error import FFmpegError
 
 from watcherd import children
 from watcherd.children import Message
-from watcherd.media.findings import Refusal
-from watcherd.media.opening import Sink, Source, open_media
-from watcherd.media.prepare import RefusedError, to_flac
+from watcherd.media.codec import Codec
+from watcherd.media.cut import Cutting, Planner, Stretch
+from watcherd.media.decoding import Decoding, RefusedError
+from watcherd.media.findings import Refusal, Warned
+from watcherd.media.levels import RATE, Levels
+from watcherd.media.making import Finished, Making
+from watcherd.media.opening import Source, open_media
+from watcherd.media.outlet import Outlet
 from watcherd.media.probe import describe, duration_of
 from watcherd.media.sniff import is_encrypted
 
 _END = 1 << 20
 _WHOLE = 0.99
 _NEAR = 0.85
+_AT_ONCE = 4 * RATE  # bytes, two seconds
+_CLEARLY_SHORTER = 5.0  # seconds, and by a tenth
 
 
 def answer(message: Message, fds: Sequence[int]) -> Message:
@@ -35,11 +44,12 @@ def answer(message: Message, fds: Sequence[int]) -> Message:
 
 
 def _outcome(message: Message, fds: Sequence[int]) -> Message:
-    source = Source(fds[0])
-    sink = Sink(fds[1]) if message["do"] == "to_flac" else None
+    pass_ = None if message["do"] == "probe" else _Pass(message, fds)
+    source = pass_.source if pass_ else Source(fds[0])
     try:
         _check_protection(source)
-        found = _flac(source, sink) if sink else _probe(source)
+        with open_media(source) as container:
+            found: Message = {"found": pass_.found(container) if pass_ else describe(container).write()}
     except RefusedError as error:
         found = {"refused": error.refusal, "said": error.said}
     except MemoryError:
@@ -47,10 +57,13 @@ def _outcome(message: Message, fds: Sequence[int]) -> Message:
     except (FFmpegError, ValueError) as error:
         said = error.strerror if isinstance(error, FFmpegError) else str(error)
         found = {"refused": Refusal.UNDECODABLE, "said": said}
+    finally:
+        if pass_:
+            pass_.close()
     if source.error:
         return {"errno": source.error.errno, "side": "input"}
-    if sink and sink.error:
-        return {"errno": sink.error.errno, "side": "output"}
+    if pass_ and pass_.making and pass_.making.error:
+        return {"errno": pass_.making.error.errno, "side": "output"}
     return found
 
 
@@ -64,19 +77,108 @@ def _check_protection(source: Source) -> None:
         raise RefusedError(Refusal.ENCRYPTED)
 
 
-def _probe(source: Source) -> Message:
-    with open_media(source) as container:
-        return {"found": describe(container).write()}
+class _Pass:
+    """One pass through a file, with parts made or none."""
+
+    def __init__(self, message: Message, fds: Sequence[int]) -> None:
+        self._began = time.monotonic()
+        self._message = message
+        self._decoded = 0
+        self._outlet = Outlet(fds[1], wanted=message["wanted"])
+        self.making = self._making(fds[2]) if message["do"] == "parts" else None
+        self._levels = self.making.levels if self.making else Levels()
+        self.source = Source(fds[0], lambda: self._outlet.tell(self._levels))
+
+    def found(self, container: InputContainer) -> Message:
+        """What was heard. Raises RefusedError and av.FFmpegError; source and making keep their own errors."""
+        decoding = Decoding(container, track=self._message["track"])
+        whole = self._run(decoding)
+        if not decoding.decoded:
+            raise RefusedError(Refusal.UNDECODABLE, decoding.said)
+        duration = self._decoded / RATE
+        warnings = decoding.warnings
+        if whole:
+            self._compare(duration, duration_of(container))
+            if decoding.promised and _clearly_shorter(duration, decoding.promised):
+                warnings.append(Warned.SHORTER_THAN_SAID)
+        self._outlet.conclude(self._levels)
+        return {"duration": duration, "start": decoding.start, "warnings": warnings}
+
+    def close(self) -> None:
+        if self.making:
+            self.making.drop()
+        self._outlet.close()
+
+    def _compare(self, duration: float, promised: float | None) -> None:
+        """Without the memory for a whole index FFmpeg goes on with half of it: that is not the file."""
+        if promised and duration < _WHOLE * promised and _near_memory_cap():
+            raise RefusedError(Refusal.OUT_OF_MEMORY)
+
+    def _making(self, folder_fd: int) -> Making:
+        message, codec = self._message, Codec(self._message["codec"])
+        cutting = Cutting(
+            max_part=message["max_part"], max_bytes=message["max_bytes"], target=message["target"]
+        )
+        planner = Planner(
+            cutting,
+            rate=codec.rate,
+            given=[Stretch(*times) for times in message["given"]],
+            goes_on=message["goes_on"],
+        )
+        return Making(
+            planner,
+            codec=codec,
+            most_bytes=cutting.max_bytes,
+            answered=frozenset(message["answered"]),
+            folder_fd=folder_fd,
+            send=self._send,
+        )
+
+    def _send(self, finished: Finished) -> None:
+        self._outlet.send(finished, self._levels)
+
+    def _run(self, decoding: Decoding) -> bool:
+        """Decode, two seconds at a time; whether that went on to the end."""
+        block = bytearray()
+        for samples in decoding.samples():
+            block += samples
+            if len(block) >= _AT_ONCE:
+                self._take(bytes(block))
+                block.clear()
+                if self.source.error or (self.making and self.making.done):
+                    return False
+        self._take(bytes(block))
+        if self.making and not self.source.error:
+            self.making.finish()
+        self._levels.finish()
+        return True
+
+    def _take(self, samples: bytes) -> None:
+        self._decoded += len(samples) // 2
+        if self.making:
+            self._outlet.wait()
+            self.making.feed(samples)
+        else:
+            self._levels.feed(samples)
+        self._outlet.tell(self._levels)
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        """A small file may hold days of audio: nobody asked for their subtitles."""
+        message = self._message
+        if self._decoded > message["most_seconds"] * RATE:
+            raise RefusedError(Refusal.TOO_LONG, f"over {message['most_seconds'] / 3600:g} hours")
+        if self.making and self.making.encoded_bytes > message["most_bytes"]:
+            raise RefusedError(
+                Refusal.TOO_LONG, f"over {message['most_bytes']:,} bytes as {message['codec']}"
+            )
+        worked = time.monotonic() - self._began - self._outlet.waited
+        if worked > message["most_work"]:
+            raise RefusedError(Refusal.TOO_SLOW, f"after {message['most_work']:g} s")
 
 
-def _flac(source: Source, sink: Sink) -> Message:
-    with open_media(source) as container:
-        encoded = to_flac(container, source, sink)
-        promised = duration_of(container)
-    # Without the memory for a whole index FFmpeg goes on with half of it: never pass that off as the file.
-    if promised and encoded.duration < _WHOLE * promised and _near_memory_cap():
-        raise RefusedError(Refusal.OUT_OF_MEMORY)
-    return {"found": asdict(encoded)}
+def _clearly_shorter(duration: float, promised: float) -> bool:
+    return promised - duration > max(_CLEARLY_SHORTER, promised / 10)
 
 
 def _near_memory_cap() -> bool:
