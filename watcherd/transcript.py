@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and when it is said. Servers write it with or without its punctuation."""
+
+    start: float
+    end: float
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of speech as the model returned it; the three figures are the model's, where it gave any."""
+    """A stretch of speech as the model returned it; figures and words are the model's, where it gave any."""
 
     start: float
     end: float
@@ -15,6 +24,7 @@ class Segment:
     no_speech_prob: float | None = None
     avg_logprob: float | None = None
     compression_ratio: float | None = None
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

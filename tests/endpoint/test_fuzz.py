@@ -15,15 +15,18 @@ import webvtt
 
 from tests.endpoint.test_diagnose import CASES, NOW, URL, assert_fit_for_people
 from tests.subtitles.test_formats import bare, milliseconds, of_pysubs2
+from watcherd.config.model import Cues
 from watcherd.endpoint.diagnose import diagnose
 from watcherd.endpoint.reply import ReplyFormat, read_reply
 from watcherd.faults import Fault, FaultError
 from watcherd.subtitles.cues import cues
 from watcherd.subtitles.formats import clean, read_srt, read_vtt, render
-from watcherd.subtitles.merge import UNKNOWN_END, merge
+from watcherd.subtitles.merge import UNKNOWN_END, PartTranscript, merge
+from watcherd.subtitles.shape import shape_of
 from watcherd.transcript import Cue, Transcript
 
 ROUNDS = 5000
+BROADCAST = shape_of(Cues())
 
 FIGURES = {"temperature": 0.0, "avg_logprob": -0.28, "compression_ratio": 1.24, "no_speech_prob": 0.01}
 SAID = ((0.0, 3.32, " The beach was a popular spot."), (3.32, 7.5, " 7 people came: <i>Tom</i> & {Jo}."))
@@ -211,18 +214,18 @@ def check_transcript(transcript: Transcript, *, duration: float | None) -> None:
         assert all(math.isfinite(figure) for figure in (*times, *figures) if figure is not None)
         assert segment.text.strip()
     f"{transcript.text}{transcript.language}".encode()
-    merged = merge(transcript, duration=duration)
+    merged = merge([PartTranscript(transcript)], duration=duration)
     position = 0.0
     for segment in merged.segments:
         assert position <= segment.start < segment.end <= UNKNOWN_END
         position = segment.end
-    assert bool(merged.segments) == bool(transcript.segments)
-    shown = [dataclasses.replace(cue, text=clean(cue.text)) for cue in cues(merged)]
+    assert bool(merged.segments) == bool(transcript.segments) or any("invented" in w for w in merged.warnings)
+    shown = [dataclasses.replace(cue, text=clean(cue.text)) for cue in cues(merged, BROADCAST)]
     shown = [cue for cue in shown if cue.text]
-    srt, vtt, txt = (render(kind, cues(merged)).decode() for kind in ("srt", "vtt", "txt"))
+    srt, vtt, txt = (render(kind, cues(merged, BROADCAST), merged).decode() for kind in ("srt", "vtt", "txt"))
     assert read_srt(srt) == shown
     assert read_vtt(vtt) == shown
-    assert txt.splitlines() == [cue.text for cue in shown]
+    assert txt.split() == " ".join(cue.text for cue in shown).split()
     check_elsewhere(srt, vtt, shown)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from watcherd.endpoint.reply import ReplyFormat, next_format, read_reply
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.transcript import Transcript
+from watcherd.transcript import Transcript, Word
 
 VERBOSE, SRT, VTT, JSON = ReplyFormat
 
@@ -532,3 +532,49 @@ def test_a_huge_body_is_read_without_delay(piece: bytes) -> None:
     assert_sound(piece * (2_000_000 // len(piece)), SRT, last=True)
     assert_sound(body_of({"text": (piece * (500_000 // len(piece))).decode()}), SRT, last=True)
     assert time.monotonic() - started < 20
+
+
+# Words -----------------------------------------------------------------------------------------------
+
+HELLO = {"start": 0, "end": 2, "text": " Hello, you."}
+AGAIN = {"start": 2, "end": 4, "text": " Again!"}
+
+
+def test_the_words_of_a_segment_are_read() -> None:
+    words = [{"word": " Hello,", "start": "0.1", "end": 0.5}, {"text": "you.", "start": 1, "end": 1.5e9}]
+    (segment,) = read(with_segments(HELLO | {"words": words})).segments
+    assert segment.words == (Word(0.1, 0.5, "Hello,"), Word(1.0, 1.5, "you."))
+
+
+def test_the_words_of_the_whole_go_to_their_segments_by_their_letters() -> None:
+    """Whatever their times: a model aligns words and segments in two ways."""
+    words = [{"word": word, "start": 2.5, "end": 3} for word in ("hello", "you", "again")]
+    found = read(with_segments(HELLO, AGAIN, words=words)).segments
+    assert [[word.text for word in segment.words] for segment in found] == [["hello", "you"], ["again"]]
+
+
+def test_where_letters_differ_words_go_by_their_times() -> None:
+    words = [{"word": "Hullo", "start": 0.2, "end": 1}, {"word": "one more", "start": 2.5, "end": 3}]
+    found = read(with_segments(HELLO, AGAIN, words=words)).segments
+    assert [[word.text for word in segment.words] for segment in found] == [["Hullo"], ["one more"]]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        "Hello",
+        {"word": "Hello"},
+        {"word": "Hello", "start": 1, "end": 0.5},
+        {"word": "Hello", "start": -1, "end": 0.5},
+        {"word": " ", "start": 0, "end": 1},
+        {"word": 5, "start": 0, "end": 1},
+        {"word": "Hello", "start": math.inf, "end": math.inf},
+    ],
+)
+def test_a_word_that_is_none_is_ignored(entry: object) -> None:
+    for body in (with_segments(HELLO | {"words": [entry]}), with_segments(HELLO, words=[entry])):
+        (segment,) = read(body).segments
+        assert segment.words == ()
+    for wrong in (5, "Hello", {"word": "Hello"}, None):
+        assert read(with_segments(HELLO | {"words": wrong}, words=wrong)).segments[0].words == ()

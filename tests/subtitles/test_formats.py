@@ -1,29 +1,41 @@
-"""The writers against our own readers and against two strangers': pysubs2 and webvtt-py."""
+"""The writers against our own readers and against strangers': pysubs2, webvtt-py, the openai client."""
 
 from __future__ import annotations
 
 import html
 import io
+import json
+import re
 import time
 from collections.abc import Callable
+from itertools import pairwise
+from typing import get_args
 
 import pysubs2
 import pytest
 import webvtt
 from hypothesis import example, given
 from hypothesis import strategies as st
+from openai.types.audio import TranslationVerbose
 
+from watcherd.config.kinds import Format
+from watcherd.endpoint.reply import ReplyFormat, read_reply
 from watcherd.subtitles.formats import (
     JOINER,
+    LONG,
+    PAUSE,
     clean,
     read_srt,
     read_vtt,
-    render,
+    write_json,
+    write_lrc,
+    write_podcast_json,
     write_srt,
     write_txt,
     write_vtt,
 )
-from watcherd.transcript import Cue
+from watcherd.subtitles.formats import render as render_both
+from watcherd.transcript import Cue, Segment, Transcript, Word
 
 NASTY = [
     "a --> b",
@@ -68,6 +80,13 @@ FRAGMENTS = [
 ]
 texts = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=3)), max_size=12).map("".join)
 clean_texts = texts.map(clean).filter(bool)
+
+
+NOTHING = Transcript(segments=())
+
+
+def render(kind: str, cues: list[Cue]) -> bytes:
+    return render_both(kind, cues, NOTHING)
 
 
 def timed(found: list[str]) -> list[Cue]:
@@ -169,9 +188,7 @@ def test_text_in_any_state_makes_files_that_read_back_clean(text: str) -> None:
     expected = [clean(text)] if clean(text) else []
     assert [found.text for found in read_srt(write_srt([cue]))] == expected
     assert [found.text for found in read_vtt(write_vtt([cue]))] == expected
-    assert [line for line in write_txt([cue]).split("\n") if line] == [
-        one.replace("\n", " ") for one in expected
-    ]
+    assert write_txt([cue]).split("\n")[:-1] == [one.replace("\n", " ") for one in expected]
 
 
 # What is written -----------------------------------------------------------------------------------
@@ -196,11 +213,21 @@ def test_files_are_utf8_with_line_feeds_and_end_in_one() -> None:
     assert render("srt", cues) == (
         "1\n00:00:00,000 --> 00:00:01,000\nGrüße\nan 東京\n\n2\n00:00:01,000 --> 00:00:02,000\nb\n".encode()
     )
-    assert render("txt", cues) == "Grüße an 東京\nb\n".encode()
+    assert render("txt", cues) == "Grüße an 東京 b\n".encode()
+    assert render("lrc", cues) == "[00:00.00] Grüße an 東京\n[00:01.00] b\n[00:02.00]\n".encode()
     assert render("vtt", cues).endswith(b"\nb\n")
 
 
-@pytest.mark.parametrize(("kind", "body"), [("srt", b""), ("vtt", b"WEBVTT\n"), ("txt", b"")])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("srt", b""),
+        ("vtt", b"WEBVTT\n"),
+        ("txt", b""),
+        ("lrc", b""),
+        ("podcast-json", b'{\n  "version": "1.0.0",\n  "segments": []\n}\n'),
+    ],
+)
 def test_no_cues_make_a_valid_empty_file(kind: str, body: bytes) -> None:
     assert render(kind, []) == body
     assert render(kind, [Cue(0, 1, " \n\x00 ")]) == body
@@ -217,6 +244,112 @@ def test_blank_lines_and_control_characters_go() -> None:
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
     assert render("txt", [Cue(0, 1, "a\ud83d")]) == "a\ufffd\n".encode()
+
+
+# Text, lyrics and JSON ------------------------------------------------------------------------------
+
+
+def test_every_format_of_the_configuration_can_be_written() -> None:
+    for kind in get_args(Format):
+        assert render(kind, [Cue(0, 1, "x")]).endswith(b"\n")
+
+
+def test_a_pause_begins_a_paragraph() -> None:
+    cues = [Cue(0, 1, "One,\ntwo"), Cue(1.5, 2, "three."), Cue(2 + PAUSE, 5, "Four.")]
+    assert write_txt(cues) == "One, two three.\n\nFour.\n"
+
+
+def test_a_long_paragraph_ends_with_its_sentence() -> None:
+    words, end, rest = "w" * LONG, 'end."', "Next."
+    cues = [Cue(0, 1, words), Cue(1, 2, end), Cue(2, 3, rest)]
+    assert write_txt(cues) == f"{words} {end}\n\n{rest}\n"
+
+
+@many
+def test_text_holds_every_word_once(cues: list[Cue]) -> None:
+    assert write_txt(cues).split() == " ".join(cue.text for cue in cues).split()
+
+
+STAMP = re.compile(r"\[(\d{2,}):([0-5]\d)\.(\d\d)\]")
+
+
+def of_lrc(text: str) -> list[tuple[float, str]]:
+    """What a player shows and when: every time at the beginning of a line counts, wherever it stands."""
+    shown = []
+    for line in text.splitlines():
+        matches = list(STAMP.finditer(line))
+        assert len(matches) == 1, line
+        minutes, seconds, hundredths = map(int, matches[0].groups())
+        shown.append((minutes * 60 + seconds + hundredths / 100, line[matches[0].end() :].strip()))
+    return shown
+
+
+@nasty
+@many
+def test_lyrics_are_shown_at_the_cues_starts(cues: list[Cue]) -> None:
+    shown = of_lrc(write_lrc(cues))
+    assert [(at, bare(text)) for at, text in shown if text] == [
+        (cue.start, bare(cue.text).replace("\n", " ")) for cue in cues
+    ]
+    assert all(before <= after for (before, _), (after, _) in pairwise(shown))
+    if cues:
+        assert shown[-1] == (cues[-1].end, "")
+
+
+def test_lyrics_end_where_a_pause_begins_and_count_minutes_on() -> None:
+    cues = [Cue(0.004, 1.996, "a"), Cue(2.5, 3, "b"), Cue(7199.999, 7201, "c [01:02] <00:03.5>")]
+    assert write_lrc(cues) == (
+        "[00:00.00] a\n[00:02.50] b\n[00:03.00]\n"
+        f"[120:00.00] c [{JOINER}01:02] <{JOINER}00:03.5>\n[120:01.00]\n"
+    )
+
+
+@nasty
+@many
+def test_a_podcast_app_finds_every_cue(cues: list[Cue]) -> None:
+    found = json.loads(write_podcast_json(cues))
+    assert found == {
+        "version": "1.0.0",
+        "segments": [
+            {"startTime": cue.start, "endTime": cue.end, "body": cue.text.replace("\n", " ")} for cue in cues
+        ],
+    }
+
+
+@nasty
+@many
+def test_our_own_reader_of_replies_reads_our_json(cues: list[Cue]) -> None:
+    segments = tuple(Segment(start=cue.start, end=cue.end, text=cue.text, avg_logprob=-0.5) for cue in cues)
+    body = write_json(Transcript(segments=segments, duration=90.0))
+    if cues:
+        read = read_reply(body.encode(), asked=ReplyFormat.VERBOSE_JSON)
+        assert (read.segments, read.duration, read.language) == (segments, 90.0, "english")
+        assert read.text.split() == json.loads(body)["text"].split()
+
+
+def test_json_is_what_the_openai_client_calls_a_verbose_translation() -> None:
+    segment = Segment(
+        start=0.5,
+        end=1.25,
+        text=" Hello.\x00",
+        no_speech_prob=0.1,
+        avg_logprob=-0.2,
+        compression_ratio=0.9,
+        words=(Word(0.5, 1.25, "Hello."),),
+    )
+    body = write_json(Transcript(segments=(segment,)))
+    found = TranslationVerbose.construct(**json.loads(body))
+    assert (found.language, found.duration, found.text) == ("english", 1.25, "Hello.")
+    assert found.segments is not None
+    (only,) = found.segments
+    assert (only.id, only.start, only.end, only.text) == (0, 0.5, 1.25, "Hello.")
+    assert (only.no_speech_prob, only.avg_logprob, only.compression_ratio) == (0.1, -0.2, 0.9)
+    assert json.loads(body)["words"] == [{"word": "Hello.", "start": 0.5, "end": 1.25}]
+
+
+def test_json_does_not_call_german_english() -> None:
+    warned = Transcript(segments=(), warnings=("untimed", "not_english: de"))
+    assert json.loads(write_json(warned))["language"] == "de"
 
 
 # What is read --------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate
 
 from watcherd.endpoint import wording
 from watcherd.endpoint.complaint import is_page, read_json
@@ -18,7 +20,7 @@ from watcherd.endpoint.diagnose import as_fault, diagnose
 from watcherd.endpoint.wording import Diagnosis
 from watcherd.faults import FaultError
 from watcherd.subtitles.formats import read_srt, read_vtt
-from watcherd.transcript import Segment, Transcript
+from watcherd.transcript import Segment, Transcript, Word
 
 
 class ReplyFormat(StrEnum):
@@ -123,7 +125,8 @@ def _of_object(value: Mapping[str, object]) -> Transcript | Diagnosis:
     pieces = [piece for piece in map(_piece, entries or ()) if piece.text.strip()]
     found: Transcript | Diagnosis
     if any(piece.start is not None or piece.end is not None for piece in pieces):
-        found = Transcript(segments=_completed(_placed(pieces), whole, duration))
+        segments = _with_words(_placed(pieces), _words(value.get("words")))
+        found = Transcript(segments=_completed(segments, whole, duration))
     elif whole:
         found = _of_subtitles(whole)
     else:
@@ -156,6 +159,7 @@ class _Piece:
     no_speech_prob: float | None = None
     avg_logprob: float | None = None
     compression_ratio: float | None = None
+    words: tuple[Word, ...] = ()
 
 
 def _piece(entry: object) -> _Piece:
@@ -168,7 +172,24 @@ def _piece(entry: object) -> _Piece:
         no_speech_prob=_number(entry.get("no_speech_prob")),
         avg_logprob=_number(entry.get("avg_logprob")),
         compression_ratio=_number(entry.get("compression_ratio")),
+        words=_words(entry.get("words")),
     )
+
+
+def _words(entries: object) -> tuple[Word, ...]:
+    """Read the words of a segment or of the whole; what is none is left out."""
+    found = map(_word, entries) if isinstance(entries, list) else ()
+    return tuple(word for word in found if word is not None)
+
+
+def _word(entry: object) -> Word | None:
+    if not isinstance(entry, dict):
+        return None
+    text = _sound(entry.get("word", entry.get("text"))).strip()
+    start, end = _seconds(entry.get("start")), _seconds(entry.get("end"))
+    if not text or start is None or end is None or not 0 <= start <= end:
+        return None
+    return Word(start, end, text)
 
 
 def _placed(pieces: Sequence[_Piece]) -> tuple[Segment, ...]:
@@ -187,9 +208,31 @@ def _placed(pieces: Sequence[_Piece]) -> tuple[Segment, ...]:
                 no_speech_prob=piece.no_speech_prob,
                 avg_logprob=piece.avg_logprob,
                 compression_ratio=piece.compression_ratio,
+                words=piece.words,
             )
         )
     return tuple(segments)
+
+
+def _with_words(segments: tuple[Segment, ...], words: tuple[Word, ...]) -> tuple[Segment, ...]:
+    """Give each segment its own of the whole's words: by their letters, else by their times."""
+    if not words or any(segment.words for segment in segments):
+        return segments
+    edges = list(accumulate(_letters(segment.text) for segment in segments))
+    places = list(accumulate((_letters(word.text) for word in words), initial=0))
+    if places.pop() == edges[-1]:
+        homes = [bisect_right(edges, place) for place in places]
+    else:
+        starts = [segment.start for segment in segments]
+        homes = [max(0, bisect_right(starts, (word.start + word.end) / 2) - 1) for word in words]
+    own: list[list[Word]] = [[] for _ in segments]
+    for home, word in zip(homes, words, strict=True):
+        own[min(home, len(own) - 1)].append(word)
+    return tuple(replace(segment, words=tuple(own[at])) for at, segment in enumerate(segments))
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def _completed(segments: tuple[Segment, ...], whole: str, duration: float | None) -> tuple[Segment, ...]:

@@ -1,4 +1,4 @@
-r"""Subtitle formats: cues in, the bytes of SRT, VTT and TXT out; SRT and VTT text in, cues out. Pure.
+r"""Formats: cues and their transcript in, the bytes of each sidecar out; SRT and VTT text in, cues out. Pure.
 
 What is spoken is text, never markup, so a writer makes sure that no reader takes it for markup:
 
@@ -8,18 +8,25 @@ What is spoken is text, never markup, so a writer makes sure that no reader take
           (`{\an8}`) is written full width: players that go through ASS hide what is between plain ones.
     both  a line that looks like times, or like the number of a cue, gets a WORD JOINER as well.
 
-Everything else is written as it is, and the readers here undo all of it. Times are whole milliseconds.
+    LRC   what looks like a time (`[00:01.00]`, `<00:01.00>`) gets one after its bracket.
+
+Everything else is written as it is, and the readers here undo all of it. Times are whole milliseconds, in LRC
+hundredths of a second.
 """
 
 from __future__ import annotations
 
 import html
+import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from watcherd.transcript import Cue
+from watcherd.transcript import Cue, Segment, Transcript
 
+PAUSE = 2.0  # seconds without a cue
+LONG = 600  # characters of a paragraph
 JOINER = "\u2060"  # WORD JOINER: no width, no line break; removed from all text, so it is ours alone
 
 
@@ -42,18 +49,85 @@ def write_vtt(cues: Iterable[Cue]) -> str:
 
 
 def write_txt(cues: Iterable[Cue]) -> str:
-    """Plain text, one line for each cue. No cues make an empty text."""
-    return "".join(cue.text.replace("\n", " ") + "\n" for cue in _cleaned(cues))
+    """Plain text in paragraphs: a pause begins a new one, or a sentence where one has grown long."""
+    paragraphs: list[list[str]] = []
+    end, length, is_full = -math.inf, 0, True
+    for cue in _cleaned(cues):
+        text = cue.text.replace("\n", " ")
+        if cue.start - end >= PAUSE or is_full:
+            paragraphs.append([])
+            length = 0
+        paragraphs[-1].append(text)
+        length += len(text) + 1
+        end, is_full = cue.end, length > LONG and _SENTENCE_END.search(text) is not None
+    return "\n\n".join(map(" ".join, paragraphs)) + "\n" if paragraphs else ""
 
 
-WRITERS: Mapping[str, Callable[[Iterable[Cue]], str]] = MappingProxyType(
-    {"srt": write_srt, "vtt": write_vtt, "txt": write_txt}
+def write_lrc(cues: Iterable[Cue]) -> str:
+    """LRC, the lyrics format: a line with its start for each cue, and an empty one where a pause begins."""
+    lines: list[str] = []
+    end = math.inf
+    for cue in _cleaned(cues):
+        if cue.start - end >= PAUSE:
+            lines.append(_stamp(end))
+        lines.append(f"{_stamp(cue.start)} {_guarded_lrc(cue.text)}")
+        end = cue.end
+    return "".join(f"{line}\n" for line in [*lines, _stamp(end)]) if lines else ""
+
+
+def write_podcast_json(cues: Iterable[Cue]) -> str:
+    """The transcript format of Podcasting 2.0, a segment for each cue."""
+    segments = [
+        {
+            "startTime": round(cue.start, 3),
+            "endTime": round(cue.end, 3),
+            "body": cue.text.replace("\n", " "),
+        }
+        for cue in _cleaned(cues)
+    ]
+    return _json({"version": "1.0.0", "segments": segments})
+
+
+def write_json(transcript: Transcript) -> str:
+    """OpenAI's verbose_json: the segments as the model gave them, with its figures where it gave any."""
+    segments = [
+        {"id": number, **_facts(segment)}
+        for number, segment in enumerate(one for one in transcript.segments if clean(one.text))
+    ]
+    words = [
+        {"word": clean(word.text), "start": round(word.start, 3), "end": round(word.end, 3)}
+        for segment in transcript.segments
+        for word in segment.words
+    ]
+    last = transcript.segments[-1].end if transcript.segments else 0.0
+    content = {
+        "task": "translate",
+        "language": _language(transcript),
+        "duration": round(last if transcript.duration is None else transcript.duration, 3),
+        "text": " ".join(clean(transcript.text).split()),
+        "segments": segments,
+    }
+    return _json(content | {"words": words} if words else content)
+
+
+_OF_CUES: Mapping[str, Callable[[Iterable[Cue]], str]] = MappingProxyType(
+    {
+        "srt": write_srt,
+        "vtt": write_vtt,
+        "txt": write_txt,
+        "lrc": write_lrc,
+        "podcast-json": write_podcast_json,
+    }
 )
 
 
-def render(format: str, cues: Sequence[Cue]) -> bytes:  # noqa: A002 - the settings' own word
-    """Return the bytes of a sidecar: UTF-8, no byte order mark, LF. KeyError for an unknown format."""
-    return WRITERS[format](cues).encode("utf-8")
+def render(format: str, cues: Sequence[Cue], transcript: Transcript) -> bytes:  # noqa: A002 - the settings' own word
+    """Return the bytes of a sidecar: UTF-8, no byte order mark, LF. KeyError for an unknown format.
+
+    `cues` are those of `transcript`, which is what JSON is made of.
+    """
+    text = write_json(transcript) if format == "json" else _OF_CUES[format](cues)
+    return text.encode("utf-8")
 
 
 def read_srt(text: str) -> list[Cue]:
@@ -97,6 +171,42 @@ def _cleaned(cues: Iterable[Cue]) -> Iterator[Cue]:
     for cue in cues:
         if text := clean(cue.text):
             yield Cue(cue.start, cue.end, text)
+
+
+_SENTENCE_END = re.compile(r"[.!?…][\"')\]\u2019\u201d]*$")
+
+
+def _stamp(seconds: float) -> str:
+    """Write a time as minutes, which count on past 59, seconds and hundredths."""
+    second, hundredths = divmod(int(seconds * 100 + 0.5), 100)
+    return f"[{second // 60:02}:{second % 60:02}.{hundredths:02}]"
+
+
+_STAMP_IN_TEXT = re.compile(r"([\[<])(?=\d+:\d)")
+
+
+def _guarded_lrc(text: str) -> str:
+    return _STAMP_IN_TEXT.sub(rf"\1{JOINER}", text.replace("\n", " "))
+
+
+def _language(transcript: Transcript) -> str:
+    """Name the language of the text as OpenAI does, which is English unless a warning says otherwise."""
+    codes = (warning.partition("not_english: ")[2] for warning in transcript.warnings)
+    return next(filter(None, codes), "english")
+
+
+def _facts(segment: Segment) -> Mapping[str, object]:
+    figures = {
+        "avg_logprob": segment.avg_logprob,
+        "compression_ratio": segment.compression_ratio,
+        "no_speech_prob": segment.no_speech_prob,
+    }
+    times = {"start": round(segment.start, 3), "end": round(segment.end, 3), "text": clean(segment.text)}
+    return times | {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def _json(content: Mapping[str, object]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})

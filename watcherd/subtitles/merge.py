@@ -1,155 +1,197 @@
-"""Merge: a transcript as the endpoint gave it in, the same text on a sound time line out. Pure.
+"""Merge: the transcripts of a job's parts in, one on the job's sound time line out. Pure.
 
-Real answers have segments that end before they start, last no time, overlap, or lie past the end of the
-audio; times that are no numbers; and text without any times. Afterwards every segment has a place of its
-own: in order, apart, at least `SHORTEST` long, within the audio. Text is kept word for word; where it cannot
-be, or where times are guesses, a warning says so:
+Afterwards every segment has a place of its own: in order, apart, at least `SHORTEST` long, within the audio.
+Text is kept word for word; where it cannot be, or where times are guesses, a warning says so:
 
-    untimed         the endpoint gave bare text, which is spread over the audio by its length
-    times_unusable  not one segment lay within the audio; spread likewise
+    untimed         the endpoint gave bare text, which is spread over its part by its length
+    times_unusable  not one segment lay within its part; spread likewise
     times_repaired  some times were impossible and have been guessed
-    past_end        segments that started after the end of the audio were dropped: invented by the model
+    past_end: 2     so many segments that started after the end of the audio were dropped: invented
+    loops: 2        so many segments in which the model repeated itself were dropped or shortened
+    invented: 2     so many segments were dropped that nobody said: there is evidence
+    nothing_heard   no text is left
+
+A part's segment in a neighbour's own stretch is the neighbour's to tell, and kept only if it does not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import accumulate, pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from watcherd.subtitles.inventions import Silences, heard, is_silent
+from watcherd.subtitles.loops import collapsed, is_looping, unrolled
+from watcherd.subtitles.phrases import is_listed
+from watcherd.subtitles.repair import PAST_END, SHORTEST, placed, righted, speech, spread
 from watcherd.transcript import Segment, Transcript
 
-SHORTEST = 0.1  # seconds; one glance
-PAST_END = 1.0  # seconds; models round, so a start this far past the end is no invention
-LONGEST_PIECE = 84  # characters; two subtitle lines
-SPEECH_RATE = 15  # characters a second
+__all__ = ["PAST_END", "SHORTEST", "UNKNOWN_END", "PartTranscript", "is_doubtful", "merge"]
+
 UNKNOWN_END = 100 * 3600.0 - 0.001  # seconds; the last time that SRT can write
-_SENTENCE_ENDS = frozenset(".!?…")
-_CLOSING = "\"')]\u2019\u201d"
 
 
-def merge(transcript: Transcript, *, duration: float | None) -> Transcript:
-    """Return the transcript with every time repaired and the warnings added.
+@dataclass(frozen=True, slots=True)
+class PartTranscript:
+    """What was said in one part, its times counted from the part's beginning.
+
+    `start` is where the part begins on the job's time line; parts may overlap, and `own_start` to `own_end`
+    (on the job's time line, too) is the stretch that is this one's to tell. A whole file is one part.
+    """
+
+    transcript: Transcript
+    start: float = 0.0
+    own_start: float = -math.inf
+    own_end: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A part's segments on the job's time line, and what was done to them; `guessed` times are spread."""
+
+    part: PartTranscript
+    segments: list[Segment]
+    guessed: bool = False
+    warnings: tuple[str, ...] = ()
+    past_end: int = 0
+    loops: int = 0
+
+
+def merge(parts: Sequence[PartTranscript], *, duration: float | None, silences: Silences = ()) -> Transcript:
+    """Put the parts together, every time repaired, what nobody said taken out, and the warnings added.
 
     `duration` is the audio's length in seconds as measured here, None where it could not be: then the
     server's figure counts. It counts as well where it is clearly longer, since the server decoded that much.
+    `silences` are the stretches of the job in which nothing is heard, where they are known.
     """
-    known = _length(duration, transcript.duration)
+    known = _length(duration, _said_length(parts))
     end = UNKNOWN_END if known is None else min(known, UNKNOWN_END)
-    spoken = [segment for segment in transcript.segments if segment.text.strip()]
-    righted = list(_righted(spoken, end)) if transcript.timed else []
-    kept = [segment for segment in righted if segment.start < end + PAST_END]
-    warnings = [*transcript.warnings, *_warnings(spoken, righted, kept)]
-    if spoken and not kept:
-        kept = _spread(transcript.text, end if known else None)
-    return replace(
-        transcript,
-        segments=tuple(_placed(sorted(kept, key=lambda segment: segment.start), end)),
+    drafts = _each_its_own([_draft(part, end) for part in parts])
+    told = [segment for draft in drafts for segment in draft.segments]
+    real = [segment for draft in drafts for segment in _heard(draft, silences)]
+    single, repeated = collapsed(sorted(real, key=lambda segment: segment.start))
+    counts = {
+        "past_end": sum(draft.past_end for draft in drafts),
+        "loops": repeated + sum(draft.loops for draft in drafts),
+        "invented": len(told) - len(real),
+    }
+    warnings = [
+        *(warning for draft in drafts for warning in draft.warnings if warning != "nothing_heard"),
+        *(f"{name}: {count}" for name, count in counts.items() if count),
+        *(() if single else ("nothing_heard",)),
+    ]
+    return Transcript(
+        segments=tuple(placed(single, end)),
         duration=known,
+        language=next((part.transcript.language for part in parts if part.transcript.language), None),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
+def is_doubtful(transcript: Transcript) -> bool:
+    """Whether a silence map would tell more of this reply: it is empty, looping, or holds a listed phrase."""
+    spoken = [segment.text for segment in transcript.segments if segment.text.strip()]
+    return not spoken or is_looping(transcript) or any(map(is_listed, spoken))
+
+
 def _length(measured: float | None, said: float | None) -> float | None:
     """Return the audio's length; figures that are no length (not finite, under 1 ms) are as good as none."""
-    here, there = (x if x is not None and 0.001 <= x < math.inf else None for x in (measured, said))
+    here, there = _sane(measured), _sane(said)
     if here is None or there is None:
         return here or there
     return there if there > here + PAST_END else here
 
 
-def _warnings(spoken: list[Segment], righted: list[Segment], kept: list[Segment]) -> Iterator[str]:
-    if spoken and not righted:
-        yield "untimed"
-    elif spoken and not kept:
-        yield "times_unusable"
+def _said_length(parts: Sequence[PartTranscript]) -> float | None:
+    ends = (part.start + said for part in parts if (said := _sane(part.transcript.duration)) is not None)
+    return max(ends, default=None)
+
+
+def _sane(length: float | None) -> float | None:
+    return length if length is not None and 0.001 <= length < math.inf else None
+
+
+def _draft(part: PartTranscript, end: float) -> _Draft:
+    """Bring one part's segments to the job's time line, each with times that are possible."""
+    transcript = part.transcript
+    spoken = [segment for segment in transcript.segments if segment.text.strip()]
+    once, loops = unrolled(spoken)
+    limit = _end_of(part, end) - part.start
+    timed = list(righted(once, limit)) if transcript.timed else []
+    kept = [segment for segment in timed if segment.start < limit + PAST_END]
+    guessed = bool(once) and not kept
+    if guessed:
+        found, past_end = _spread(part, once, end), 0
     else:
-        if righted != spoken:
-            yield "times_repaired"
-        if len(kept) < len(righted):
-            yield "past_end"
+        found = [_shifted(segment, part.start, end) for segment in kept]
+        past_end = len(timed) - len(kept)
+    warnings = (*transcript.warnings, *_complaints(once, timed, guessed=guessed))
+    return _Draft(part, found, guessed, warnings, past_end, loops)
 
 
-def _righted(segments: list[Segment], end: float) -> Iterator[Segment]:
-    """Yield each segment with times that are numbers, the end after the start.
-
-    Segments come in the order of speech, so an inverted pair is swapped only where that keeps it behind the
-    segment before; anything else that is impossible is guessed from there and from the length of the text.
-    """
-    position = 0.0
-    for segment in segments:
-        first, last = segment.start, segment.end
-        if not math.isfinite(first):
-            first = position
-        if position <= last < first:
-            first, last = last, first
-        elif not first < last < math.inf:
-            last = first + _speech(segment.text)
-        yield replace(segment, start=first, end=last)
-        position = min(last, end)
+def _complaints(spoken: list[Segment], timed: list[Segment], *, guessed: bool) -> Iterator[str]:
+    if guessed:
+        yield "times_unusable" if timed else "untimed"
+    elif timed != spoken:
+        yield "times_repaired"
 
 
-def _speech(text: str) -> float:
-    """Return how long it takes to say this, in seconds; at least one."""
-    return max(1.0, len(text) / SPEECH_RATE)
+def _end_of(part: PartTranscript, end: float) -> float:
+    """Where the part's audio ends on the job's time line, as far as that is known; the job's end if not."""
+    said = _sane(part.transcript.duration)
+    if said is None or math.isinf(part.own_end):
+        return end
+    return min(end, max(part.own_end, part.start + said))
 
 
-def _spread(text: str, length: float | None) -> list[Segment]:
-    """Cut bare text into pieces that share the length (or the time that saying it takes) by characters."""
-    pieces = list(_pieces(text.split()))
-    share = (length or _speech(text)) / sum(map(len, pieces))
-    bounds = [share * done for done in accumulate(map(len, pieces), initial=0)]
-    return [
-        Segment(start=start, end=end, text=piece)
-        for piece, (start, end) in zip(pieces, pairwise(bounds), strict=True)
-    ]
+def _spread(part: PartTranscript, spoken: Sequence[Segment], end: float) -> list[Segment]:
+    """Share the part's own stretch out among its text; without a known end, the time that saying it takes."""
+    text = " ".join(segment.text.strip() for segment in spoken)
+    first, last = max(part.start, part.own_start), min(part.own_end, end)
+    length = last - first if first < last < UNKNOWN_END else speech(text)
+    return [_shifted(segment, first, end) for segment in spread(text, length)]
 
 
-def _pieces(words: list[str]) -> Iterator[str]:
-    """Yield runs of words: sentences, or what of a longer one fits; very short sentences share a piece."""
-    piece = ""
-    for word in words:
-        if piece and len(piece) + 1 + len(word) > LONGEST_PIECE:
-            yield piece
-            piece = ""
-        piece = f"{piece} {word}" if piece else word
-        if len(piece) > LONGEST_PIECE // 4 and word.rstrip(_CLOSING)[-1:] in _SENTENCE_ENDS:
-            yield piece
-            piece = ""
-    if piece:
-        yield piece
+def _shifted(segment: Segment, by: float, end: float) -> Segment:
+    """Move a segment, and what it says of its words, to the job's time line, no further than its end."""
+    return replace(
+        segment,
+        start=min(segment.start + by, end),
+        end=min(segment.end + by, end),
+        words=tuple(replace(word, start=word.start + by, end=word.end + by) for word in segment.words),
+    )
 
 
-def _placed(segments: list[Segment], end: float) -> Iterator[Segment]:
-    """Yield the sorted segments with a place of its own for each, in whole milliseconds."""
-    limit = math.floor(end * 1000)
-    shortest = min(round(SHORTEST * 1000), limit)
-    segments = _joined(segments, limit // shortest)
-    wanted = (_milliseconds(segment.start, end) for segment in segments)
-    apart = list(accumulate(wanted, lambda before, own: max(own, before + shortest)))
-    fitted = accumulate(reversed(apart), lambda after, own: min(own, after - shortest), initial=limit)
-    bounds = list(fitted)[::-1]
-    for segment, (start, following) in zip(segments, pairwise(bounds), strict=True):
-        stop = min(max(_milliseconds(segment.end, end), start + shortest), following)
-        yield replace(segment, start=start / 1000, end=stop / 1000)
+def _each_its_own(drafts: list[_Draft]) -> list[_Draft]:
+    """Leave each moment to the part whose own it is; what that one does not tell, the other may."""
+    if len(drafts) <= 1:
+        return drafts
+    kept = [[one for one in draft.segments if not _is_foreign(one, draft, drafts)] for draft in drafts]
+    for own, draft in zip(kept, drafts, strict=True):
+        for segment in draft.segments:
+            others = (one for told in kept if told is not own for one in told)
+            if _is_foreign(segment, draft, drafts) and not _is_told(segment, others):
+                own.append(segment)
+    return [replace(draft, segments=own) for own, draft in zip(kept, drafts, strict=True)]
 
 
-def _milliseconds(seconds: float, end: float) -> int:
-    return round(min(max(seconds, 0.0), end) * 1000)
+def _is_foreign(segment: Segment, draft: _Draft, drafts: Sequence[_Draft]) -> bool:
+    """Whether its middle lies in another part's own stretch."""
+    middle = (segment.start + segment.end) / 2
+    if draft.part.own_start <= middle < draft.part.own_end:
+        return False
+    return any(other.part.own_start <= middle < other.part.own_end for other in drafts)
 
 
-def _joined(segments: list[Segment], room: int) -> list[Segment]:
-    """Return at most `room` segments, neighbours joined where there are more; their figures go."""
-    size = -(-len(segments) // room)
-    if size <= 1:
-        return segments
-    groups = [segments[at : at + size] for at in range(0, len(segments), size)]
-    return [
-        Segment(
-            start=group[0].start,
-            end=max(segment.end for segment in group),
-            text=" ".join(segment.text.strip() for segment in group),
-        )
-        for group in groups
-    ]
+def _is_told(segment: Segment, others: Iterator[Segment]) -> bool:
+    """Whether others speak for at least half of its time."""
+    told = sum(max(0.0, min(segment.end, one.end) - max(segment.start, one.start)) for one in others)
+    return told > 0 and told >= (segment.end - segment.start) / 2
+
+
+def _heard(draft: _Draft, silences: Silences) -> list[Segment]:
+    """Drop what nobody said. Guessed times prove nothing, unless all of the part is silent."""
+    segments = draft.segments
+    if draft.guessed and segments and not is_silent(segments[0].start, segments[-1].end, silences):
+        silences = ()
+    return heard(segments, silences)
