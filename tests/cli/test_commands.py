@@ -205,7 +205,7 @@ def test_translate_fails_one_file_and_does_the_others(home: Path, endpoint: Loca
     ("arguments", "code", "said"),
     [
         (("nowhere.mp3",), 2, "not a file that can be read"),
-        (("talk.mp3", "--stdout", "docx"), 2, "choose from srt, vtt, txt"),
+        (("talk.mp3", "--stdout", "docx"), 2, "choose from srt, vtt, txt, lrc, json, podcast-json"),
         (("talk.mp3", "--endpoint", "nobody"), 2, "endpoint nobody is not defined; there is here"),
     ],
 )

@@ -78,12 +78,18 @@ COMPUTE_TYPES = (
     "auto, default, int8, int8_float32, int8_float16, int8_bfloat16, int16, float16, bfloat16 or float32"
 )
 FOLDER_KEYS = (
-    "inbox, name, done, failed, endpoint, model, prompt, temperature, formats, recursive, include, exclude, "
-    "settle, watch, poll_interval, rescan and retry"
+    "inbox, name, done, failed, endpoint, model, prompt, temperature, formats, sidecar_name, cues, "
+    "track, recursive, include, exclude, settle, watch, poll_interval, rescan and retry"
 )
 NO_OTHER_KEY = "an embedded endpoint has no other key; its engine's keys stand inside embedded"
 OWN_FIELD = "watcherd sends this field itself; fields are for what a server wants beyond it"
 NO_PEM = "there is no readable file of that name; write the path of a PEM file"
+SHAPES = "write broadcast, podcast or raw, or your own numbers: {max_chars: 37}"
+FORMATS = "write srt, vtt, txt, lrc, json or podcast-json"
+ONCE = 'write {stem} or {name} in it, once, such as "{stem}.en"'
+NOTHING = "stands for nothing; there is {stem}, {name} and {lang}"
+BESIDE = "write a name without slashes: sidecars stand beside their original"
+TOO_MUCH = "write at most 100 bytes beside {stem} or {name}, and no control characters"
 SINGLE = "write a single value; a text that begins with { or [ needs quotes"
 
 
@@ -102,11 +108,41 @@ SINGLE = "write a single value; a text that begins with { or [ needs quotes"
         ("formats: {srt: true}", "formats: write a list: [a, b]"),
         ("formats: []", "formats: write at least one"),
         ("formats: [srt, srt]", "formats: name each format once"),
-        ("formats: [srt, stv]", 'formats[1]: "stv": write srt, vtt or txt; did you mean "srt"?'),
-        ("formats: [str]", 'formats[0]: "str": write srt, vtt or txt; did you mean "srt"?'),
+        ("formats: [srt, stv]", f'formats[1]: "stv": {FORMATS}; did you mean "srt"?'),
+        ("formats: [str]", f'formats[0]: "str": {FORMATS}; did you mean "srt"?'),
+        ('sidecar_name: ""', f'sidecar_name: "": {ONCE}'),
+        ("sidecar_name: subtitles", f'sidecar_name: "subtitles": {ONCE}'),
+        ('sidecar_name: "{lang}"', f'sidecar_name: "{{lang}}": {ONCE}'),
+        ('sidecar_name: "{stem}{stem}"', f'sidecar_name: "{{stem}}{{stem}}": {ONCE}'),
+        ('sidecar_name: "{stem}{name}"', f'sidecar_name: "{{stem}}{{name}}": {ONCE}'),
+        ('sidecar_name: "{stm}"', f'sidecar_name: "{{stm}}": {{stm}} {NOTHING}'),
+        ('sidecar_name: "{stem}{language}"', f'sidecar_name: "{{stem}}{{language}}": {{language}} {NOTHING}'),
+        ('sidecar_name: "{stem"', f'sidecar_name: "{{stem": {{ {NOTHING}'),
+        ('sidecar_name: "subs/{stem}"', f'sidecar_name: "subs/{{stem}}": {BESIDE}'),
+        ("sidecar_name: 'subs\\{stem}'", f'sidecar_name: "subs\\{{stem}}": {BESIDE}'),
+        ("sidecar_name: {stem}", f"sidecar_name: {SINGLE}"),
+        ("sidecar_name: '" + "é" * 51 + "{stem}'", f'sidecar_name: "{"é" * 51}{{stem}}": {TOO_MUCH}'),
+        ('sidecar_name: "{stem}\\n"', f'sidecar_name: "{{stem}}\\n": {TOO_MUCH}'),
+        ("sidecar_name: '" + "é" * 50 + "{name}'", None),
         ("include: [1, ]", None),
         ("include: ['']", 'include[0]: "": write a text that is not empty'),
         ("exclude: [null]", "exclude[0]: write a value; there is none"),
+        ("cues: podcst", f'cues: "podcst": {SHAPES}; did you mean "podcast"?'),
+        ("cues: [raw]", f"cues: {SHAPES}"),
+        ("cues: 42", f'cues: "42": {SHAPES}'),
+        ("cues: {max_lines: 5}", 'cues.max_lines: "5": write at most 4'),
+        ("cues: {max_chars: 9}", 'cues.max_chars: "9": write at least 10'),
+        ("cues: {max_rate: fast}", 'cues.max_rate: "fast": write a number, such as 0 or 0.2'),
+        ("cues: {min_seconds: 0}", 'cues.min_seconds: "0": write at least 0.1'),
+        ("cues: {min_seconds: 8}", "cues.max_seconds: write at least what min_seconds is"),
+        (
+            "cues: {min_seconds: 3, max_seconds: 2}",
+            'cues.max_seconds: "2": write at least what min_seconds is',
+        ),
+        ("cues: {gap: 80}", 'cues.gap: "80": write a duration with its unit, such as 500ms, 2s, 10m or 24h'),
+        ("cues: {gap: 3s}", 'cues.gap: "3s": write a duration of at most 2s'),
+        ("cues: {max_char: 37}", 'cues.max_char: unknown key; did you mean "max_chars"?'),
+        ("max_chars: 37", "max_chars: unknown key here; it belongs to a folder's cues"),
         ("watch: pol", 'watch: "pol": write auto, events or poll; did you mean "poll"?'),
         ("watch: [poll]", "watch: write auto, events or poll"),
         ("settle: 5", 'settle: "5": write a duration with its unit, such as 500ms, 2s, 10m or 24h'),
@@ -147,7 +183,8 @@ def test_a_wrong_value_in_a_folder(line: str, problem: str | None) -> None:
         ("concurrency: many", 'concurrency: "many": write a whole number, such as 4'),
         ("max_upload: 25", 'max_upload: "25": write a size with its unit, such as 500kB, 25MB or 24MiB'),
         ("max_upload: 0MB", 'max_upload: "0MB": write at least 1'),
-        ("upload: opus", 'upload: "opus": write auto, flac or original'),
+        ("upload: ogg", 'upload: "ogg": write auto, flac, opus, mp3 or original'),
+        ("max_part: 0s", 'max_part: "0s": write a duration above 0 and of at most 744h'),
         ("timeout: 10m", 'timeout: "10m": write keys and values: {key: value}'),
         ("timeout: {read: 600}", None),
         ("path: https://x/y", 'path: "https://x/y": write what follows base_url, such as audio/translations'),

@@ -12,7 +12,18 @@ from pydantic_core import PydanticUndefined
 
 from watcherd.config.document import Node, compose
 from watcherd.config.load import Config, load, parse
-from watcherd.config.model import Budget, Embedded, Endpoint, Folder, Keep, Log, Retry, Section, Timeout
+from watcherd.config.model import (
+    Budget,
+    Cues,
+    Embedded,
+    Endpoint,
+    Folder,
+    Keep,
+    Log,
+    Retry,
+    Section,
+    Timeout,
+)
 from watcherd.config.starter import starter
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -31,9 +42,10 @@ def sections(config: Config) -> dict[type[Section], Section]:
     assert local.embedded is not None
     assert cometapi.budget is not None
     folder = config.folders[0]
+    assert folder.cues is not None
     shown = [
-        config, cometapi, cometapi.timeout, cometapi.budget, local.embedded, folder, folder.retry,
-        config.keep, config.log,
+        config, cometapi, cometapi.timeout, cometapi.budget, local.embedded, folder, folder.cues,
+        folder.retry, config.keep, config.log,
     ]  # fmt: skip
     return {type(section): section for section in shown}
 
@@ -53,6 +65,7 @@ def nodes() -> dict[type[Section], dict[str, Node]]:
         Budget: cometapi["budget"].entries,
         Embedded: embedded["embedded"].entries,
         Folder: folders[0].entries,
+        Cues: folders[0].entries["cues"].entries,
         Retry: folders[0].entries["retry"].entries,
         Keep: root.entries["keep"].entries,
         Log: root.entries["log"].entries,

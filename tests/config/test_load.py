@@ -11,7 +11,7 @@ import pytest
 
 from tests.config.said import read, said
 from watcherd.config.load import ConfigError, find, load, parse
-from watcherd.config.model import EMBEDDED_URL, Budget, Endpoint, Folder, Retry, Timeout
+from watcherd.config.model import EMBEDDED_URL, Budget, Cues, Endpoint, Folder, Retry, Timeout
 
 SHORTEST = "folders: [{inbox: ~/inbox}]"
 
@@ -89,6 +89,25 @@ def test_a_retry_that_is_given_in_part_keeps_the_other_default() -> None:
     ).folders
     assert first.retry == Retry(attempts=2)
     assert second.retry == Retry(period=7200)
+
+
+def test_cues_are_named_or_given_in_numbers_and_the_rest_is_broadcast() -> None:
+    config = read("""\
+        defaults: {cues: {max_lines: 1, gap: 40ms}}
+        folders:
+          - {inbox: /a, cues: broadcast}
+          - {inbox: /b, cues: podcast}
+          - {inbox: /c, cues: raw}
+          - {inbox: /d, cues: {max_chars: 37}}
+          - {inbox: /e}
+        """)
+    assert [folder.cues for folder in config.folders] == [
+        Cues(max_lines=2, max_chars=42, max_rate=20, min_seconds=0.8, max_seconds=7, gap=0.08),
+        Cues(max_chars=32),
+        None,
+        Cues(max_lines=1, gap=0.04, max_chars=37),
+        Cues(max_lines=1, gap=0.04),
+    ]
 
 
 def test_a_mistake_in_the_retry_of_the_defaults_is_said_once_and_where_it_stands() -> None:

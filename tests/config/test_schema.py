@@ -116,8 +116,15 @@ FOLDER: Place = ("folders", 0)
         ((*FOLDER, "name"), 2024),
         ((*FOLDER, "model"), False),
         ((*FOLDER, "recursive"), "false"),
+        ((*FOLDER, "formats"), ["podcast-json", "json", "lrc"]),
+        ((*FOLDER, "sidecar_name"), "{lang} {name} {lang}.x"),
+        ((*FOLDER, "sidecar_name"), None),
         ((*FOLDER, "retry"), {"for": "1.5h"}),
         ((*FOLDER, "retry"), None),
+        ((*FOLDER, "cues"), None),
+        ((*FOLDER, "cues"), "podcast"),
+        ((*FOLDER, "cues"), "raw"),
+        ((*FOLDER, "cues"), {"max_chars": "37", "gap": "0s"}),
         (("log", "level"), None),
     ],
 )
@@ -146,7 +153,9 @@ def test_whatever_may_be_written_is_valid(place: Place, value: object) -> None:
         ((*COMET, "requests_per_minute"), 0),
         ((*COMET, "max_upload"), 25),
         ((*COMET, "max_upload"), "25M8"),
-        ((*COMET, "upload"), "opus"),
+        ((*COMET, "upload"), "ogg"),
+        ((*COMET, "max_part"), "long"),
+        ((*FOLDER, "track"), {"de": 1}),
         ((*COMET, "timeout"), "10m"),
         ((*COMET, "timeout", "read"), 600),
         ((*COMET, "timeout", "conect"), "3s"),
@@ -199,6 +208,11 @@ def test_whatever_may_be_written_is_valid(place: Place, value: object) -> None:
         ((*FOLDER, "formats"), []),
         ((*FOLDER, "formats"), ["srt", "srt"]),
         ((*FOLDER, "formats"), ["srt", "stv"]),
+        ((*FOLDER, "sidecar_name"), "subtitles"),
+        ((*FOLDER, "sidecar_name"), "subs/{stem}"),
+        ((*FOLDER, "sidecar_name"), "{stem}{name}"),
+        ((*FOLDER, "sidecar_name"), "{stem}.{language}"),
+        ((*FOLDER, "sidecar_name"), {"stem": None}),
         ((*FOLDER, "include"), "*.mp3"),
         ((*FOLDER, "include"), [""]),
         ((*FOLDER, "exclude"), [None]),
@@ -211,6 +225,15 @@ def test_whatever_may_be_written_is_valid(place: Place, value: object) -> None:
         ((*FOLDER, "retry", "attemps"), 3),
         ((*FOLDER, "retry", "period"), "24h"),
         ((*FOLDER, "retry", "for"), 24),
+        ((*FOLDER, "cues"), "broadcst"),
+        ((*FOLDER, "cues"), ["broadcast"]),
+        ((*FOLDER, "cues"), 42),
+        ((*FOLDER, "cues", "max_lines"), 0),
+        ((*FOLDER, "cues", "max_chars"), 4.5),
+        ((*FOLDER, "cues", "max_rate"), "fast"),
+        ((*FOLDER, "cues", "min_seconds"), 0),
+        ((*FOLDER, "cues", "gap"), 0.08),
+        ((*FOLDER, "cues", "lines"), 2),
         (("state",), ["a"]),
         (("stop_grace",), 30),
         (("keep",), "90d"),
@@ -287,6 +310,7 @@ def test_each_default_is_written_as_the_loader_reads_it() -> None:
         key: part["default"] for key, part in shown["defaults"]["properties"].items() if "default" in part
     }
     assert folder["settle"] == "5s"
+    assert folder["cues"] == "broadcast"
     server = shown["endpoints"]["additionalProperties"]["else"]["properties"]
     endpoint = {key: part["default"] for key, part in server.items() if "default" in part}
     assert endpoint["max_upload"] == "25MB"

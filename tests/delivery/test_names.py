@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from watcherd.config.kinds import Format
 from watcherd.delivery import names
 from watcherd.delivery.names import LONGEST, plan
 from watcherd.job import Outcome, Plan
@@ -13,8 +16,8 @@ from watcherd.job import Outcome, Plan
 ALL = ("srt", "vtt", "txt")
 
 
-def done(path: bytes, *taken: bytes, formats: tuple[str, ...] = ALL) -> Plan:
-    return plan(path=path, outcome=Outcome.DONE, formats=formats, taken=set(taken))
+def done(path: bytes, *taken: bytes, formats: tuple[str, ...] = ALL, sidecar_name: str = "{stem}") -> Plan:
+    return plan(path=path, outcome=Outcome.DONE, formats=formats, taken=set(taken), sidecar_name=sidecar_name)
 
 
 def failed(path: bytes, *taken: bytes) -> Plan:
@@ -43,13 +46,19 @@ file_names = st.builds(
 ).filter(lambda name: name not in {b".", b".."})
 
 
-@given(file_names, st.sampled_from(Outcome), st.lists(st.sampled_from([*ALL, "m4a"]), max_size=4), st.data())
+formats_ = st.lists(st.sampled_from([*get_args(Format), "m4a"]), max_size=4)
+patterns = st.sampled_from(
+    ["{stem}", "{name}", "{stem}.{lang}", "{name}.{lang}", "x{stem}", "x" * 100 + "{name}", "{lang}{stem}é"]
+)
+
+
+@given(file_names, st.sampled_from(Outcome), formats_, patterns, st.data())
 def test_names_are_free_unique_short_and_keep_the_extension(
-    name: bytes, outcome: Outcome, formats: list[str], data: st.DataObject
+    name: bytes, outcome: Outcome, formats: list[str], pattern: str, data: st.DataObject
 ) -> None:
     taken: set[bytes] = set()
     for _ in range(4):
-        plan_ = plan(path=b"sub/" + name, outcome=outcome, formats=formats, taken=taken)
+        plan_ = plan(path=b"sub/" + name, outcome=outcome, formats=formats, taken=taken, sidecar_name=pattern)
         found = chosen(plan_)
         assert len(set(found)) == len(found)
         assert not taken & set(found)
@@ -154,3 +163,50 @@ def test_an_original_never_stands_in_the_place_of_its_own_sidecar() -> None:
         b"talk.srt.srt",
         b"talk.srt.vtt",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "base"),
+    [
+        ("{stem}", b"talk.mp3", b"talk"),
+        ("{stem}.en", b"talk.mkv", b"talk.en"),
+        ("{name}.{lang}", b"a.b.mkv", b"a.b.mkv.en"),
+        ("{name}", b"talk", b"talk"),
+        ("{lang}-{stem}", b"\xff.ts", b"en-\xff"),
+    ],
+)
+def test_a_sidecar_is_called_by_the_folders_pattern_and_its_format(
+    pattern: str, name: bytes, base: bytes
+) -> None:
+    plan_ = done(name, formats=("srt", "lrc", "json", "podcast-json"), sidecar_name=pattern)
+    assert chosen(plan_) == [name, *(base + end for end in (b".srt", b".lrc", b".whisper.json", b".json"))]
+    assert [one.format for one in plan_.sidecars] == ["srt", "lrc", "json", "podcast-json"]
+
+
+def test_a_stem_that_looks_like_a_placeholder_is_a_stem() -> None:
+    assert done(b"{name}{lang}.mp3", sidecar_name="{stem}.{lang}").sidecars[0].name == b"{name}{lang}.en.srt"
+
+
+def test_sidecars_of_a_pattern_are_numbered_with_their_original() -> None:
+    assert chosen(done(b"talk.mkv", b"talk.en.vtt", sidecar_name="{stem}.en"))[:2] == [
+        b"talk (2).mkv",
+        b"talk (2).en.srt",
+    ]
+    assert chosen(done(b"talk.mkv", b"talk.srt", sidecar_name="{stem}.en"))[0] == b"talk.mkv"
+    assert chosen(done(b"talk.mkv", b"talk.mkv", sidecar_name="{name}"))[:2] == [
+        b"talk (2).mkv",
+        b"talk (2).mkv.srt",
+    ]
+
+
+def test_a_long_name_is_shortened_until_the_longest_sidecar_fits() -> None:
+    plan_ = done(b"x" * 251 + b".mkv", formats=("srt", "json"), sidecar_name="{name}.{lang}")
+    assert len(plan_.sidecars[1].name) == LONGEST
+    assert plan_.original == b"x" * 235 + b".mkv"
+
+
+def test_a_failed_originals_report_is_called_as_ever() -> None:
+    plan_ = plan(
+        path=b"talk.mp3", outcome=Outcome.FAILED, formats=("report",), taken=(), sidecar_name="{stem}.en"
+    )
+    assert chosen(plan_) == [b"talk.mp3", b"talk.mp3.error.json"]

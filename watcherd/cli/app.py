@@ -160,7 +160,11 @@ def translate(
     ] = None,
     to_stdout: Annotated[
         str | None,
-        typer.Option("--stdout", metavar="FORMAT", help="Print srt, vtt or txt instead of writing sidecars."),
+        typer.Option(
+            "--stdout",
+            metavar="FORMAT",
+            help="Print srt, vtt, txt, lrc, json or podcast-json instead of writing sidecars.",
+        ),
     ] = None,
     prompt: Annotated[str, typer.Option(help="Names and jargon, in English.")] = "",
 ) -> None:

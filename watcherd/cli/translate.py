@@ -39,6 +39,7 @@ from watcherd.state import StateFolder, cache_folder
 PATIENCE = 60.0  # seconds that the command waits by itself for an endpoint
 TICK = 0.05
 FORMATS: tuple[Format, ...] = get_args(Format)
+WRITTEN: tuple[Format, ...] = Folder.model_fields["formats"].default
 
 
 def translate(
@@ -46,7 +47,7 @@ def translate(
 ) -> int:
     """Translate the files; 0 all done, 1 some failed, 75 the endpoint is not to be had now."""
     logs.configure(level="critical", form="console")
-    formats = tuple(kind for kind in FORMATS if to_stdout in {None, kind})
+    formats = WRITTEN if to_stdout is None else tuple(kind for kind in FORMATS if kind == to_stdout)
     if not formats:
         typer.echo(f"--stdout {to_stdout}: no such format; choose from {', '.join(FORMATS)}", err=True)
         return Exit.USAGE

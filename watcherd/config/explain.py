@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from watcherd.config.document import Node
-from watcherd.config.model import Budget, Embedded, Endpoint, Folder, Log, Retry, Section, Timeout
+from watcherd.config.model import Budget, Cues, Embedded, Endpoint, Folder, Log, Retry, Section, Timeout
 from watcherd.config.problems import Problem, listed, nearest
 
 _SECRET = {"api_key", "headers"}
@@ -25,6 +25,7 @@ _HOMES: tuple[tuple[str, type[Section]], ...] = (
     ("an endpoint's embedded", Embedded),
     ("an endpoint's budget", Budget),
     ("a folder's retry", Retry),
+    ("a folder's cues", Cues),
     ("log", Log),
 )
 
@@ -110,11 +111,11 @@ def _message(node: Node, detail: ErrorDetails) -> str:
         case "tuple_type":
             message = f"write a list: [{node.value if isinstance(node.value, str) else 'a, b'}]"
         case "greater_than_equal":
-            message = f"write at least {context['ge']:.0f}"
+            message = f"write at least {context['ge']:.9g}"
         case "greater_than":
-            message = f"write more than {context['gt']:.0f}"
+            message = f"write more than {context['gt']:.9g}"
         case "less_than_equal":
-            message = f"write at most {context['le']:.0f}"
+            message = f"write at most {context['le']:.9g}"
         case _ if node.value is None:
             message = "write a value; there is none"
         case _:

@@ -22,6 +22,10 @@ Choice = TypeVar("Choice")
 
 _LONGEST_WAIT = 31 * 24 * 3600  # seconds; a longer duration is a slip, and timers have their limits
 _LONGEST_AGE = 3650 * 24 * 3600  # seconds; nothing is remembered for longer
+_LONGEST_GAP = 2  # seconds; a longer one would leave hardly any time for subtitles
+_LONGEST_ADDITION = 100  # bytes that a sidecar's name has more than its original's; names have 255
+_PLACEHOLDER = re.compile(r"\{(?:stem|name|lang)\}")
+_TRACK = re.compile(r"default|\d{1,3}|[A-Za-z]{2,3}(?:-[A-Za-z0-9]+)?(?:, *[A-Za-z]{2,3}(?:-[A-Za-z0-9]+)?)*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_NAME = re.compile(r'[^\x00-\x1f\x7f"\\]+')
 _OWN_HEADERS = {"content-type", "content-length", "transfer-encoding"}
@@ -52,6 +56,14 @@ def _reading(read: Callable[[str], object]) -> BeforeValidator:
         return read(value) if isinstance(value, str) else value
 
     return BeforeValidator(before)
+
+
+def _track(value: object) -> object:
+    """Read a track's index, language codes or `default` into one text."""
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if not _TRACK.fullmatch(text):
+        raise ValueError("write default, the number of a track, or language codes such as [de, en]")
+    return text
 
 
 def _around(info: ValidationInfo) -> Surroundings:
@@ -86,6 +98,12 @@ def _bounded_age(seconds: float) -> float:
     return seconds
 
 
+def _bounded_gap(seconds: float) -> float:
+    if not 0 <= seconds <= _LONGEST_GAP:
+        raise ValueError("write a duration of at most 2s")
+    return seconds
+
+
 def _worded(text: str) -> str:
     if not text.strip():
         raise ValueError("write a text that is not empty")
@@ -100,6 +118,21 @@ def _distinct(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
     if len(set(choices)) != len(choices):
         raise ValueError("name each format once")
     return choices
+
+
+def _sidecar_name(text: str) -> str:
+    """Check a pattern for names; one that passes gives a name for every file, and no two files the same."""
+    if "/" in text or "\\" in text:
+        raise ValueError("write a name without slashes: sidecars stand beside their original")
+    rest = _PLACEHOLDER.sub("", text)
+    if unknown := re.search(r"\{[^{}]*\}|[{}]", rest):
+        raise ValueError(f"{unknown.group()} stands for nothing; there is {{stem}}, {{name}} and {{lang}}")
+    if sum(map(text.count, ("{stem}", "{name}"))) != 1:
+        raise ValueError('write {stem} or {name} in it, once, such as "{stem}.en"')
+    if not text.isprintable() or len(rest.encode()) > _LONGEST_ADDITION:
+        most = f"at most {_LONGEST_ADDITION} bytes"
+        raise ValueError(f"write {most} beside {{stem}} or {{name}}, and no control characters")
+    return text
 
 
 def _header(name: str) -> str:
@@ -127,25 +160,42 @@ def _route(text: str) -> str:
 _A_DURATION = Shape(matching(values.DURATION.pattern), values.as_duration)
 _A_SIZE = Shape(matching(values.SIZE.pattern), values.as_size)
 _AN_ADDRESS = Shape({"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://"})
+_LITERAL = r"[^{}/\\]*(?:\{lang\}[^{}/\\]*)*"
+_A_SIDECAR_NAME = Shape(matching(rf"{_LITERAL}\{{(?:stem|name)\}}{_LITERAL}"))
 _FORMATS = Shape({"minItems": 1, "uniqueItems": True}, list)
 
-Format = Literal["srt", "vtt", "txt"]
+Format = Literal["srt", "vtt", "txt", "lrc", "json", "podcast-json"]
 Age = Annotated[
     float, Field(strict=True), AfterValidator(_bounded_age), _reading(values.duration), _A_DURATION
 ]
 Duration = Annotated[
     float, Field(strict=True), AfterValidator(_bounded_wait), _reading(values.duration), _A_DURATION
 ]
+Gap = Annotated[
+    float, Field(strict=True), AfterValidator(_bounded_gap), _reading(values.duration), _A_DURATION
+]
 Size = Annotated[int, Field(strict=True, ge=1, le=10**12), _reading(values.size), _A_SIZE]
 Count = Annotated[int, Field(strict=True, ge=1, le=100), _reading(values.whole)]
 Rate = Annotated[int, Field(strict=True, ge=1, le=100_000), _reading(values.whole)]
 Minutes = Annotated[float, Field(strict=True, gt=0, le=10**6), _reading(values.number)]
+Lines = Annotated[int, Field(strict=True, ge=1, le=4), _reading(values.whole)]
+Columns = Annotated[int, Field(strict=True, ge=10, le=100), _reading(values.whole)]
+ReadingRate = Annotated[float, Field(strict=True, ge=5, le=1000), _reading(values.number)]
+ShowTime = Annotated[float, Field(strict=True, ge=0.1, le=30), _reading(values.number)]
 Temperature = Annotated[float, Field(strict=True, ge=0, le=1), _reading(values.number)]
 Switch = Annotated[bool, Field(strict=True), _reading(values.switch)]
 AbsolutePath = Annotated[Path, BeforeValidator(_read_path)]
 Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
 Words = Annotated[str, AfterValidator(_worded), Shape({"pattern": r"\S"})]
+Track = Annotated[
+    str,
+    BeforeValidator(_track),
+    Shape(
+        {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "string"}}]}
+    ),
+]
 EngineModel = Annotated[Words, BeforeValidator(_read_engine_model)]
+SidecarName = Annotated[str, AfterValidator(_sidecar_name), _A_SIDECAR_NAME]
 Formats = Annotated[tuple[Format, ...], AfterValidator(_distinct), _FORMATS]
 Address = Annotated[str, AfterValidator(values.address), _AN_ADDRESS]
 Proxy = Annotated[str, AfterValidator(values.proxy), _AN_ADDRESS]

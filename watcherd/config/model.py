@@ -12,37 +12,55 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from watcherd.config import values
 from watcherd.config.kinds import (
     AbsolutePath,
     Address,
     Age,
+    Columns,
     Count,
     Duration,
     EngineModel,
     FieldName,
     Format,
     Formats,
+    Gap,
     HeaderName,
+    Lines,
     Minutes,
     Proxy,
     Rate,
+    ReadingRate,
     Route,
     Secret,
     Shape,
+    ShowTime,
+    SidecarName,
     Size,
     Switch,
     Temperature,
+    Track,
     Words,
 )
+from watcherd.config.problems import listed, nearest
 from watcherd.promptly import promptly
 
 __all__ = [
+    "CUES",
     "EMBEDDED_URL",
     "Budget",
     "Config",
+    "Cues",
     "Embedded",
     "Endpoint",
     "Folder",
@@ -139,8 +157,10 @@ class Endpoint(Section):
     """How many requests may start in a minute; without it there is no limit."""
     max_upload: Size = 25_000_000
     """The largest file that one request may carry."""
-    upload: Literal["auto", "flac", "original"] = "auto"
-    """auto: as it is where the server takes it, else FLAC. flac: always re-encode. original: never."""
+    max_part: Duration = 600
+    """The longest audio in one request; longer files are cut where nobody speaks."""
+    upload: Literal["auto", "flac", "opus", "mp3", "original"] = "auto"
+    """auto: as it is where that is small, else FLAC; flac, opus, mp3: always that; original: no encoding."""
     timeout: Timeout = Timeout()
     """How long one request may take."""
     path: Route = "audio/translations"
@@ -223,6 +243,43 @@ class Retry(Section):
     """A file that is tried for so long goes to the failed folder with fewer attempts, too."""
 
 
+class Cues(Section):
+    """How much a subtitle may hold and how long it may stay; as they are, the numbers are broadcast's."""
+
+    max_lines: Lines = 2
+    """The lines of a subtitle."""
+    max_chars: Columns = 42
+    """The characters of a line; those of Chinese and Japanese are as wide as two."""
+    max_rate: ReadingRate = 20
+    """The characters to be read in a second, where the time allows."""
+    min_seconds: ShowTime = 0.8
+    """The least time that a subtitle is shown, where the time allows."""
+    max_seconds: ShowTime = Field(default=7, validate_default=True)
+    """The longest time that a subtitle is shown."""
+    gap: Gap = 0.08
+    """The time without any subtitle before the next one."""
+
+    @field_validator("max_seconds")
+    @classmethod
+    def _is_the_longest(cls, longest: float, info: ValidationInfo) -> float:
+        if longest < info.data.get("min_seconds", 0):
+            raise ValueError("write at least what min_seconds is")
+        return longest
+
+
+CUES: Mapping[str, Cues | None] = {"broadcast": Cues(), "podcast": Cues(max_chars=32), "raw": None}
+
+
+def _by_name(value: object) -> object:
+    """Read the name of a shape; None stands for raw from here on."""
+    if isinstance(value, str) and value in CUES:
+        return CUES[value]
+    if value is None or isinstance(value, Mapping | Cues):
+        return value
+    meant = nearest(value, CUES) if isinstance(value, str) else ""
+    raise ValueError(f"write {listed(list(CUES))}, or your own numbers: {{max_chars: 37}}{meant}")
+
+
 class Folder(Section):
     """One inbox with its settings; what the file leaves open is filled in from `defaults` and from here."""
 
@@ -243,7 +300,13 @@ class Folder(Section):
     temperature: Temperature = 0
     """0 leaves it to the server, which is best for nearly all speech."""
     formats: Formats = ("srt", "vtt", "txt")
-    """Which subtitles are written."""
+    """Which sidecars are written: srt, vtt, txt, lrc, json (verbose_json), podcast-json (Podcasting 2.0)."""
+    sidecar_name: SidecarName = "{stem}"
+    """What sidecars are called before their extension; "{stem}.en" for Plex, Jellyfin, Emby and Kodi."""
+    cues: Annotated[Cues | None, BeforeValidator(_by_name)] = Cues()
+    """How subtitles are cut: broadcast, podcast, raw (as the server cut them; None), or your own numbers."""
+    track: Track = "default"
+    """The audio track of a video: default, language codes (the first that is there), or a track's number."""
     recursive: Switch = True
     """Whether sub-folders are watched, too; done and failed mirror them."""
     include: tuple[Words, ...] = ()

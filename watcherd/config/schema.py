@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from watcherd.config import values
 from watcherd.config.kinds import Shape, matching
-from watcherd.config.model import Config, Endpoint, Folder, Section
+from watcherd.config.model import CUES, Config, Cues, Endpoint, Folder, Section
 from watcherd.config.reading import EACH_ITS_OWN
 
 Schema: TypeAlias = dict[str, Any]
@@ -141,7 +141,7 @@ def _plain(kind: object) -> Shape:
     if parts := get_args(kind):
         return _made_of(get_origin(kind), parts)
     if isinstance(kind, type) and issubclass(kind, Section):
-        return Shape(_endpoint() if kind is Endpoint else _section(kind))
+        return Shape(_OF_ITS_OWN[kind]() if kind in _OF_ITS_OWN else _section(kind))
     return Shape(_PLAIN[kind])
 
 
@@ -171,3 +171,11 @@ def _endpoint() -> Schema:
         "then": {"properties": {"embedded": True}, "additionalProperties": False},
         "else": server,
     }
+
+
+def _cues() -> Schema:
+    """Describe a shape of subtitles, which has a name or is written in numbers."""
+    return {"anyOf": [{"enum": list(CUES)}, _section(Cues)], "default": "broadcast"}
+
+
+_OF_ITS_OWN: dict[type[Section], Callable[[], Schema]] = {Endpoint: _endpoint, Cues: _cues}

@@ -6,27 +6,42 @@ Names are bytes: they are compared as they are, never normalised, and may hold a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from watcherd.job import Outcome, Plan, Sidecar
 
 LONGEST = 255  # bytes in one name, on all usual file systems
 REPORT = b".error.json"
+LANGUAGE = b"en"
 
+_PLACEHOLDER = re.compile(rb"\{(?:stem|name|lang)\}")
 _EXTENSION = re.compile(rb"\.[A-Za-z0-9_-]{1,16}\Z")
 
 
-def plan(*, path: bytes, outcome: Outcome, formats: Sequence[str], taken: Container[bytes]) -> Plan:
+# What follows a sidecar's name; all others are followed by a point and their format.
+_SUFFIXES = {"json": b".whisper.json", "podcast-json": b".json"}
+
+
+def plan(
+    *,
+    path: bytes,
+    outcome: Outcome,
+    formats: Sequence[str],
+    taken: Container[bytes],
+    sidecar_name: str = "{stem}",
+) -> Plan:
     """Choose a name for the original and its sidecars, all free at once.
 
     `path` is relative to the inbox, and its folder is mirrored; `taken` are the names in the target folder,
     those that other deliveries have chosen included. A done original `talk.mp3` gets `talk.srt` and so on for
-    `formats`; a failed one gets `talk.mp3.error.json`, whatever the formats. Where one of them is taken, all
-    are numbered: `talk (2).mp3` with `talk (2).srt`. Where one would be too long, all are shortened.
+    `formats`, or `talk.en.srt` where `sidecar_name` is `{stem}.en`; a failed one gets `talk.mp3.error.json`,
+    whatever the formats. Where one of them is taken, all are numbered: `talk (2).mp3` with `talk (2).srt`.
+    Where one would be too long, all are shortened.
     """
     folder, _, name = path.rpartition(b"/")
-    for original, sidecars in _candidates(name, outcome, formats):
+    for original, sidecars in _candidates(name, outcome, formats, sidecar_name):
         chosen = [original, *(sidecar.name for sidecar in sidecars)]
         if not any(one in taken for one in chosen):
             break
@@ -38,16 +53,13 @@ def report_name(original: bytes) -> bytes:
     return original + REPORT
 
 
-def numbered(name: bytes, *, suffixes: Collection[bytes] = ()) -> Iterator[bytes]:
+def numbered(name: bytes) -> Iterator[bytes]:
     """Yield the stem of the name, then `stem (2)`, and so on without end.
 
-    Each is short enough to be followed by the name's extension and by any of the suffixes.
+    Each is short enough to be followed by the name's extension.
     """
     stem, extension = split(name)
-    room = LONGEST - max(map(len, (extension, *suffixes)))
-    for number in count(1):
-        mark = b" (%d)" % number if number > 1 else b""
-        yield _shortened(stem, room - len(mark)) + mark
+    return _numbered(stem, LONGEST - len(extension))
 
 
 def split(name: bytes) -> tuple[bytes, bytes]:
@@ -57,18 +69,42 @@ def split(name: bytes) -> tuple[bytes, bytes]:
 
 
 def _candidates(
-    name: bytes, outcome: Outcome, formats: Sequence[str]
+    name: bytes, outcome: Outcome, formats: Sequence[str], sidecar_name: str
 ) -> Iterator[tuple[bytes, tuple[Sidecar, ...]]]:
     """Yield the original's name and its sidecars for each number."""
-    _, extension = split(name)
+    stem, extension = split(name)
     if outcome is Outcome.FAILED:
-        suffixes = {"report": extension + REPORT}
+        base, suffixes = _Base("{name}", extension), {"report": REPORT}
     else:
-        suffixes = {one: b"." + one.encode() for one in formats}
-        if extension in suffixes.values():  # the original would stand in its own sidecar's place
-            suffixes = {one: extension + suffix for one, suffix in suffixes.items()}
-    for stem in numbered(name, suffixes=suffixes.values()):
-        yield stem + extension, tuple(Sidecar(stem + suffix, one) for one, suffix in suffixes.items())
+        base = _Base(sidecar_name, extension)
+        suffixes = {one: _SUFFIXES.get(one, b"." + one.encode()) for one in formats}
+        if any(base.of(stem) + suffix == name for suffix in suffixes.values()):
+            base = _Base("{name}", extension)  # else the original would stand in its own sidecar's place
+    longest = max(map(len, suffixes.values()), default=0)
+    for one in _numbered(stem, min(LONGEST - len(extension), base.room(LONGEST - longest))):
+        yield one + extension, tuple(Sidecar(base.of(one) + end, kind) for kind, end in suffixes.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a sidecar is called, without what its format adds: a pattern, and the original's extension."""
+
+    pattern: str
+    extension: bytes
+
+    def of(self, stem: bytes) -> bytes:
+        values = {b"{stem}": stem, b"{name}": stem + self.extension, b"{lang}": LANGUAGE}
+        return _PLACEHOLDER.sub(lambda match: values[match.group()], self.pattern.encode())
+
+    def room(self, length: int) -> int:
+        """How long a stem may be for the name to have this length; it stands in the pattern once."""
+        return length - len(self.of(b""))
+
+
+def _numbered(stem: bytes, room: int) -> Iterator[bytes]:
+    for number in count(1):
+        mark = b" (%d)" % number if number > 1 else b""
+        yield _shortened(stem, room - len(mark)) + mark
 
 
 def _shortened(stem: bytes, length: int) -> bytes:
