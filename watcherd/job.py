@@ -7,6 +7,7 @@ any of these -> skipped (the file went away or changed)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
@@ -30,6 +31,7 @@ class State(StrEnum):
 FINAL = frozenset({State.DONE, State.FAILED, State.SKIPPED})
 CRASHES = 3  # daemons that died with one file in hand, after which it is the file's fault
 ACTIVE = frozenset({State.PREPARING, State.TRANSLATING, State.DELIVERING})
+_ASKING = frozenset({State.PREPARING, State.TRANSLATING})
 
 
 class WaitReason(StrEnum):
@@ -58,6 +60,22 @@ class Identity:
     size: int
     mtime_ns: int
     ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A slice of a job's audio, asked for in one request. Times are seconds on the job's time line.
+
+    Parts may overlap; `own_start` to `own_end` is the stretch that is this one's to tell. A file that is sent
+    as it is is one part without bounds. Nothing is heard in a `silent` part, so it is not sent.
+    """
+
+    number: int
+    start: float = 0.0
+    end: float = math.inf
+    own_start: float = -math.inf
+    own_end: float = math.inf
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,41 +135,70 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """A request is about to leave for `endpoint`; counted before it does, so that a crash counts.
+class Cut:
+    """Where a part begins and ends is settled: on record before its first request."""
 
-    `size` is of the upload in bytes, `seconds` of its audio where that is known.
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A part turned out to be too much for one request; others take its place."""
+
+    number: int
+    into: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """The whole audio was decoded: its length in seconds, where nothing is heard, what was wrong with it.
+
+    All parts are on record by then.
+    """
+
+    duration: float
+    silences: tuple[tuple[float, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A request for a part is about to leave for `endpoint`; on record before, so that a crash counts.
+
+    The first of a round is an attempt. `size` is of the upload in bytes, `seconds` of its audio where that is
+    known.
     """
 
     endpoint: str
     size: int
     seconds: float | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Resending:
-    """Another request of the same attempt: `fault` ended the last one and says what to change."""
+class Unanswered:
+    """A request for a part ended with a fault."""
 
-    endpoint: str
-    size: int
     fault: Fault
-    seconds: float | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """The endpoint answered: `body` as it came, on disk before anything reads it."""
+    """The endpoint answered for a part: `body` as it came, on disk before anything reads it."""
 
     body: bytes
     format: str
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The endpoint answered for the same content under the same request settings before."""
+    """The endpoint answered for the same audio under the same request settings before."""
 
     body: bytes
     format: str
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +217,10 @@ class Recognised:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The reply on record is none: it held an error. It is forgotten, and the journey goes on."""
+    """The reply on record for a part is none: it held an error. It is forgotten, and the journey goes on."""
 
     fault: Fault
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +268,11 @@ class Withdrawn:
 
 Event = (
     Started
+    | Cut
+    | Divided
+    | Listened
     | Sending
-    | Resending
+    | Unanswered
     | Replied
     | Reused
     | Recognised
@@ -248,11 +299,11 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
     match event:
         case Started() if state is State.QUEUED:
             return replace(job, state=State.PREPARING, fault=None)
-        case Sending() if state in {State.PREPARING, State.TRANSLATING}:
+        case Sending() if state is State.PREPARING:
             return replace(job, state=State.TRANSLATING, attempts=job.attempts + 1)
-        case Replied() | Resending() if state is State.TRANSLATING:
+        case Sending() | Unanswered() | Replied() if state is State.TRANSLATING:
             return job
-        case Reused() | Recognised() if state in {State.PREPARING, State.TRANSLATING}:
+        case Cut() | Divided() | Listened() | Reused() | Recognised() if state in _ASKING:
             return job
         case Refused() if state in {State.PREPARING, State.TRANSLATING}:
             return replace(job, fault=event.fault)
@@ -284,8 +335,11 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
             return replace(job, state=State.SKIPPED, reason=None, until=None)
         case (
             Started()
+            | Cut()
+            | Divided()
+            | Listened()
             | Sending()
-            | Resending()
+            | Unanswered()
             | Replied()
             | Reused()
             | Recognised()

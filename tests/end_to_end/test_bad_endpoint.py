@@ -159,13 +159,13 @@ def test_a_file_that_is_refused_for_good_fails_with_what_the_endpoint_said(
     assert endpoint.key not in text
 
 
-def test_a_file_over_the_limit_even_as_flac_fails_with_both_figures(
+def test_a_file_over_the_limit_however_it_is_cut_fails_with_both_figures(
     tmp_path: Path, endpoint: LocalEndpoint
 ) -> None:
-    content = configuration(tmp_path, endpoint=endpoint, endpoint_keys={"max_upload": "20kB"})
+    content = configuration(tmp_path, endpoint=endpoint, endpoint_keys={"max_upload": "5kB"})
     with RunningDaemon(tmp_path, content, key=endpoint.key) as daemon:
         daemon.drop(clip("wav"), "talk.wav")
         failed = daemon.event("job.failed")
     assert failed["fault"] == "too_large"
-    assert "20,000" in failed["message"]
+    assert "5,000" in failed["message"]
     assert not endpoint.requests

@@ -54,7 +54,8 @@ def test_a_file_with_the_same_ends_but_another_middle_is_asked_for(
     tmp_path: Path, endpoint: LocalEndpoint
 ) -> None:
     """Same size, same first and last MiB: only the whole file's hash tells them apart."""
-    with RunningDaemon(tmp_path, configuration(tmp_path, endpoint=endpoint), key=endpoint.key) as daemon:
+    content = configuration(tmp_path, endpoint=endpoint, endpoint_keys={"upload": "original"})
+    with RunningDaemon(tmp_path, content, key=endpoint.key) as daemon:
         for name, middle in (("one.wav", b"\1"), ("two.wav", b"\2")):
             header = clip("wav").read_bytes()[:44]
             (daemon.inbox / name).write_bytes(header + bytes(1 << 20) + middle * 1000 + bytes(1 << 20))

@@ -12,33 +12,38 @@ import pytest
 from watcherd.clock import SystemClock
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.job import (
+    Cut,
     Delivered,
+    Divided,
     Due,
     Event,
     Identity,
     Interrupted,
     Job,
+    Listened,
     Outcome,
+    Part,
     Plan,
     Planned,
     Postponed,
     Recognised,
     Refused,
     Replied,
-    Resending,
     Reused,
     Sending,
     Sidecar,
     Started,
     State,
+    Unanswered,
     WaitReason,
     Withdrawn,
     step,
 )
+from watcherd.journal.answers import StoredReply
 from watcherd.journal.ledger import Kind, StoredPause
 from watcherd.journal.opening import JournalError
 from watcherd.journal.reader import reading
-from watcherd.journal.store import LEARNED_KEPT, Journal, StaleMoveError, StoredReply
+from watcherd.journal.store import LEARNED_KEPT, Journal, StaleMoveError
 
 IDENTITY = Identity(2049, 2**63 - 1, 12, 1_700_000_000_123_456_789, -5)
 FAULT = Fault(
@@ -78,6 +83,16 @@ async def added(journal: Journal, path: bytes = b"a.mp3", inbox: str = "in") -> 
     return job
 
 
+async def reply(journal: Journal, job_id: int) -> StoredReply | None:
+    """What was answered for a job's one part."""
+    return ((await journal.answers.of(job_id)).replies or {}).get(0)
+
+
+async def reply_to(journal: Journal, sha256: str, request: str) -> StoredReply | None:
+    found = await journal.answers.to(sha256, request)
+    return None if found is None else (found.replies or {})[0]
+
+
 async def test_a_job_comes_back_as_it_was_recorded(journal: Journal) -> None:
     job = await added(journal, b"d\xff/a\xfe\n.mp3")
     planned = await moved(journal, job, Started(), SENDING, Planned(PLAN, ("untimed",), FAULT))
@@ -109,24 +124,24 @@ async def test_a_move_from_a_state_that_is_not_on_record_is_refused_and_changes_
 async def test_a_reply_is_kept_until_it_is_refused(journal: Journal) -> None:
     job = await moved(journal, await added(journal), Started(), SENDING)
     job = await moved(journal, job, Replied(b"\x00{}", "srt"))
-    assert await journal.reply(job.id) == StoredReply(b"\x00{}", "srt")
+    assert await reply(journal, job.id) == StoredReply(b"\x00{}", "srt")
     job = await moved(journal, job, Refused(FAULT))
-    assert await journal.reply(job.id) is None
+    assert await reply(journal, job.id) is None
     attempts = await journal.attempts(job.id)
     assert [attempt.fault for attempt in attempts] == [FAULT]
 
 
 async def test_a_reply_is_found_by_content_and_request_whatever_the_job(journal: Journal) -> None:
     first = await moved(journal, await added(journal, b"1"), Started(), SENDING, Replied(b"old", "srt"))
-    assert not await journal.knows_content("3-q")
+    assert not await journal.answers.knows_content("3-q")
     await moved(journal, first, Recognised("3-q", "sha", "settings"))
-    assert await journal.knows_content("3-q")
-    assert not await journal.knows_content("4-q")
-    assert await journal.reply_to("sha", "settings") == StoredReply(b"old", "srt")
-    assert await journal.reply_to("sha", "other settings") is None
-    assert await journal.reply_to("other", "settings") is None
+    assert await journal.answers.knows_content("3-q")
+    assert not await journal.answers.knows_content("4-q")
+    assert await reply_to(journal, "sha", "settings") == StoredReply(b"old", "srt")
+    assert await reply_to(journal, "sha", "other settings") is None
+    assert await reply_to(journal, "other", "settings") is None
     second = await moved(journal, await added(journal, b"2"), Started(), Reused(b"old", "srt"))
-    assert await journal.reply(second.id) == StoredReply(b"old", "srt")
+    assert await reply(journal, second.id) == StoredReply(b"old", "srt")
 
 
 async def test_a_withdrawn_jobs_reply_is_kept_only_if_its_content_is_known(journal: Journal) -> None:
@@ -135,8 +150,8 @@ async def test_a_withdrawn_jobs_reply_is_kept_only_if_its_content_is_known(journ
     second = await moved(journal, second, Recognised("3-q", "sha", "settings"))
     for job in (first, second):
         await moved(journal, job, Withdrawn("changed"))
-    assert await journal.reply(first.id) is None
-    assert await journal.reply_to("sha", "settings") == StoredReply(b"b", "srt")
+    assert await reply(journal, first.id) is None
+    assert await reply_to(journal, "sha", "settings") == StoredReply(b"b", "srt")
 
 
 async def test_a_reply_outlives_the_daemon(tmp_path: Path) -> None:
@@ -146,7 +161,7 @@ async def test_a_reply_outlives_the_daemon(tmp_path: Path) -> None:
     await first.close()
     second = await Journal.open(path, SystemClock())
     assert await second.mid_flight() == [job]
-    assert await second.reply(job.id) == StoredReply(b"{}", "verbose_json")
+    assert await reply(second, job.id) == StoredReply(b"{}", "verbose_json")
     await second.close()
 
 
@@ -240,14 +255,14 @@ async def test_what_is_final_and_old_is_forgotten_and_nothing_else(journal: Jour
     final = await moved(journal, await added(journal, b"1"), *answered, Planned(DONE_PLAN), Delivered())
     waiting = await moved(journal, await added(journal, b"2"), *answered)
     await journal.prune(jobs_before=0, replies_before=0)
-    assert await journal.reply(final.id) is not None
+    assert await reply(journal, final.id) is not None
     await journal.prune(jobs_before=0, replies_before=1e12)
-    assert await journal.reply(final.id) is None
+    assert await reply(journal, final.id) is None
     assert await journal.job(final.id) == final
     await journal.prune(jobs_before=1e12, replies_before=1e12)
     assert await journal.job(final.id) is None
     assert await journal.job(waiting.id) == waiting
-    assert await journal.reply(waiting.id) is not None
+    assert await reply(journal, waiting.id) is not None
     assert len(await journal.attempts(waiting.id)) == 1
 
 
@@ -264,7 +279,7 @@ async def test_forgetting_what_was_answered_for_a_content_leaves_other_contents_
         journal, await added(journal, b"4"), *answered, Recognised("4-q", "another", "settings"), *ended
     )
     await journal.forget_replies("sha")
-    kept = [await journal.reply(job.id) for job in (first, same, still_open, other)]
+    kept = [await reply(journal, job.id) for job in (first, same, still_open, other)]
     assert [reply is not None for reply in kept] == [False, False, True, True]
 
 
@@ -287,20 +302,61 @@ async def rows(journal: Journal) -> list[tuple[object, ...]]:
 async def test_each_request_is_on_record_before_it_leaves_with_how_it_ended(journal: Journal) -> None:
     job = await moved(journal, await added(journal), Started(), Sending("e", 1000))
     assert await rows(journal) == [(1, None, 1000, 0, 0)]
-    job = await moved(journal, job, Resending("e", 2000, FAULT, 3.0))
+    job = await moved(journal, job, Unanswered(FAULT), Sending("e", 2000, 3.0))
     assert await rows(journal) == [(1, None, 1000, 1, 1), (1, 3.0, 2000, 0, 0)]
     job = await moved(journal, job, Replied(b"{}", "srt"), Recognised("3-q", "sha", "settings", 3.5))
-    assert await rows(journal) == [(1, None, 1000, 1, 1), (1, 3.5, 2000, 1, 0)]
+    assert await rows(journal) == [(1, 3.5, 1000, 1, 1), (1, 3.0, 2000, 1, 0)]
     job = await moved(journal, job, Planned(PLAN, (), FAULT))
-    assert (await rows(journal))[1] == (1, 3.5, 2000, 1, 0), "an answered request has no fault"
+    assert (await rows(journal))[1] == (1, 3.0, 2000, 1, 0), "an answered request has no fault"
 
 
-async def test_a_round_is_one_attempt_with_its_first_time_and_its_last_fault(journal: Journal) -> None:
+async def test_a_round_is_one_attempt_with_its_first_time_and_the_fault_that_is_left(
+    journal: Journal,
+) -> None:
     other = replace(FAULT, code="other")
-    job = await moved(journal, await added(journal), Started(), SENDING, Resending("e", 5, FAULT))
+    job = await moved(journal, await added(journal), Started(), SENDING, Unanswered(FAULT), SENDING)
+    job = await moved(journal, job, Unanswered(other))
     job = await moved(journal, job, Postponed(WaitReason.BACKOFF, 1.0, other, charged=True), Due())
     job = await moved(journal, job, Started(), SENDING)
     assert [one.fault for one in await journal.attempts(job.id)] == [other, None]
+
+
+async def test_parts_of_a_round_fail_each_for_itself(journal: Journal) -> None:
+    second = replace(SENDING, part=2)
+    job = await moved(journal, await added(journal), Started(), SENDING, second, Unanswered(FAULT, 2))
+    job = await moved(journal, job, Replied(b"{}", "srt"))
+    assert [one.fault for one in await journal.attempts(job.id)] == [FAULT]
+    assert job.attempts == 1
+    query = "SELECT part, fault IS NULL FROM requests ORDER BY part"
+    assert [tuple(row) for row in await journal._connection.select(query)] == [(0, 1), (2, 0)]
+
+
+# Parts.
+
+FIRST = Part(number=1, start=0.0, end=600.5, own_start=0.0, own_end=598.0)
+SECOND = Part(number=2, start=595.5, end=900.0, own_start=598.0, own_end=900.0, silent=True)
+WHOLE = Part(number=0)
+
+
+async def test_parts_come_back_with_their_replies_in_the_order_of_their_starts(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), Cut(SECOND), Cut(FIRST))
+    answered = await journal.answers.of(job.id)
+    assert (answered.parts, answered.missing, answered.complete) == ((FIRST, SECOND), (FIRST,), False)
+    job = await moved(journal, job, replace(SENDING, part=1), Replied(b"{}", "srt", 1))
+    answered = await journal.answers.of(job.id)
+    assert answered.replies == {1: StoredReply(b"{}", "srt")}
+    assert (answered.missing, answered.complete) == ((), False), "more may come"
+    heard = Listened(900.0, ((598.0, 900.0),), ("w",))
+    await moved(journal, job, heard)
+    answered = await journal.answers.of(job.id)
+    assert (answered.heard, answered.complete) == (heard, True)
+
+
+async def test_a_part_that_is_divided_is_replaced_at_once(journal: Journal) -> None:
+    job = await moved(journal, await added(journal), Started(), Cut(WHOLE))
+    assert (await journal.answers.of(job.id)).parts == (WHOLE,), "no bounds survive, too"
+    await moved(journal, job, Divided(0, (FIRST, SECOND)))
+    assert (await journal.answers.of(job.id)).parts == (FIRST, SECOND)
 
 
 async def test_a_storage_fault_before_any_request_marks_no_earlier_one(journal: Journal) -> None:
@@ -393,7 +449,7 @@ async def test_a_full_disk_is_a_machine_fault_that_leaves_nothing_half_done(jour
         await moved(journal, job, replied)
     assert caught.value.fault.code == "disk_full"
     assert caught.value.fault.scope is Scope.MACHINE
-    assert await journal.reply(job.id) is None
+    assert await reply(journal, job.id) is None
     await journal._connection.select("PRAGMA max_page_count = 100000")
     await moved(journal, job, replied)
-    assert await journal.reply(job.id) is not None
+    assert await reply(journal, job.id) is not None

@@ -42,11 +42,11 @@ async def test_what_is_too_large_is_sent_again_smaller_or_not_at_all(world: Worl
     await world.serve(lambda: world.rest(1))
     assert (await world.job(1)).state is State.DONE
     (first, full), (second, less) = asked(world)
-    assert (first, full, second) == ("audio.wav", len(wav), "audio.flac")
+    assert (first, full, second) == ("audio.wav", len(wav), "audio.ogg")
     assert less <= full // 2 == gate_of(world).max_upload("whisper-1")
     await world.drop("again.wav", wav + bytes(2))
     await world.serve(lambda: world.rest(2))
-    assert asked(world)[2][0] == "audio.flac", "the next one of that size is not even tried as it is"
+    assert asked(world)[2][0] == "audio.ogg", "the next one of that size is not even tried as it is"
     assert (await world.job(2)).state is State.DONE
 
 
@@ -64,8 +64,8 @@ async def test_the_longest_audio_that_a_server_names_is_remembered(world: World)
         error(400, "audio duration 7.8 seconds is longer than 5 seconds", code="invalid_value")
     )
     job = await world.run("talk.mp3")
-    assert job.fault is not None
-    assert (job.state, job.fault.code) == (State.FAILED, "audio_too_long")
+    assert job.state is State.DONE
+    assert [name for name, _ in asked(world)] == ["audio.mp3", "audio.flac"]
     assert gate_of(world).max_seconds("whisper-1") == pytest.approx(4.5)
 
 
@@ -77,10 +77,9 @@ async def test_work_that_outlasts_the_gateway_twice_is_not_sent_a_third_time(wor
     assert (waiting.reason, waiting.attempts) == (WaitReason.ENDPOINT_PAUSED, 0)
     gate_of(world).reopen()
     world.queue.retry_held_up()
-    await world.serve(lambda: world.events[-1][0].state is State.FAILED)
-    assert len(world.endpoint.requests) == 3, "two of the file, and the clip"
+    await world.serve(lambda: world.events[-1][0].state is State.DONE)
+    assert [name for name, _ in asked(world)] == ["audio.mp3", "audio.mp3", "audio.flac"]
     assert gate_of(world).max_seconds("whisper-1") == pytest.approx(CLIP / 2, abs=0.1)
-    assert names(world.home / "failed") == ["long.mp3", "long.mp3.error.json"]
 
 
 async def test_a_gateways_timeout_after_long_work_counts_as_524_and_a_quick_one_as_an_outage(
@@ -92,7 +91,7 @@ async def test_a_gateways_timeout_after_long_work_counts_as_524_and_a_quick_one_
     await world.serve(lambda: world.rest(1))
     gate_of(world).reopen()
     world.queue.retry_held_up()
-    await world.serve(lambda: world.events[-1][0].state is State.FAILED)
+    await world.serve(lambda: world.events[-1][0].state is State.DONE)
     monkeypatch.setattr(asking, "LONG_WORK", 60.0)
     world.endpoint.script(Respond(status=504), times=2)
     await world.drop("short.mp3", clip("mp3").read_bytes() + bytes(9))
@@ -228,9 +227,8 @@ async def test_what_is_over_the_days_minutes_waits_for_midnight_uncharged(thrift
 
 async def test_minutes_are_counted_without_a_budget_too_once_they_are_known(world: World) -> None:
     await world.run("talk.mp3")
-    reply = await world.journal.reply(1)
-    assert reply is not None
-    seconds = json.loads(reply.body)["duration"]
+    answered = await world.journal.answers.of(1)
+    seconds = json.loads((answered.replies or {})[0].body)["duration"]
     assert seconds > 0
     assert gate_of(world).minutes_today == pytest.approx(seconds / 60)
     assert await world.journal.ledger.seconds_sent(0) == {"local-http": seconds}

@@ -88,7 +88,7 @@ def _sidecars(request: Request) -> dict[bytes, bytes]:
     one, two = "00:00:00,000 --> 00:00:02,000", "00:00:02,000 --> 00:00:04,000"
     srt = f"1\n{one}\n{first}\n\n2\n{two}\n{second}\n"
     vtt = f"WEBVTT\n\n{one}\n{first}\n\n{two}\n{second}\n".replace(",000", ".000")
-    txt = f"{first}\n{second}\n"
+    txt = f"{first} {second}\n"
     return {b".srt": srt.encode(), b".vtt": vtt.encode(), b".txt": txt.encode()}
 
 

@@ -205,6 +205,7 @@ class Round:
         assert code in expected, self._why(f"the daemon ended with {code}")
         self.tally.stops += 1
         self.tally.where[str(self.daemon.events[-1]["event"]) if self.daemon.events else "nothing"] += 1
+        self._endpoint.catch_up()  # a request of the dead daemon is not one of the next
         wait_until(lambda: not self._endpoint.connections)
         self._drop(2)
 
@@ -234,7 +235,7 @@ class Round:
         return self.tally
 
     def _daemon(self, home: Path) -> _Mortal:
-        settings = {"settle": "200ms", "rescan": "1s"}
+        settings = {"settle": "200ms", "rescan": "1s", "cues": "raw"}
         away = self._away or home
         content = configuration(
             home,

@@ -104,7 +104,7 @@ def test_an_inbox_whose_mount_hangs_while_its_files_are_sent(
     tmp_path: Path, far: FuseMount, endpoint: LocalEndpoint
 ) -> None:
     done, names = tmp_path / "far-done", [f"{number}.mp3" for number in range(4)]
-    with two_inboxes(tmp_path, endpoint, inbox=far.at, done=done) as daemon:
+    with two_inboxes(tmp_path, endpoint, inbox=far.at, done=done, upload="original") as daemon:
         daemon.event("inbox.watching", inbox="far")
         far.freeze_after("READ", WHILE_SENDING)
         for number, name in enumerate(names):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import socket
 import ssl
 import threading
 import time
@@ -33,6 +34,7 @@ from tests.servers.answer import Answer, HungUpError
 from tests.servers.behaviour import Behaviour, Choice, HangUp, Raw, Request, Respond, error
 from tests.servers.contract import FIELDS, Form, head_violations
 from tests.servers.speech import translation
+from tests.waiting import wait_until
 from watcherd.config.model import Endpoint
 
 __all__ = [
@@ -93,6 +95,7 @@ class LocalEndpoint:
         self._bugs: list[BaseException] = []
         self._numbers = itertools.count(1)
         self._exchanges: set[asyncio.Task[None]] = set()
+        self._accepted: set[int] = set()  # the peers' ports
         self._held: deque[asyncio.Future[None]] = deque()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="local-endpoint", daemon=True)
@@ -118,6 +121,11 @@ class LocalEndpoint:
     def connections(self) -> int:
         """How many connections are open now."""
         return len(self._exchanges)
+
+    def catch_up(self) -> None:
+        """Wait until each connection that was made by now has been accepted; they come in order."""
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            wait_until(lambda: last.getsockname()[1] in self._accepted)
 
     @property
     def held(self) -> int:
@@ -200,6 +208,7 @@ class LocalEndpoint:
                 held.set_result(None)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._accepted.add(writer.get_extra_info("peername")[1])
         exchange = asyncio.create_task(self._connection(next(self._numbers), reader, writer))
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)

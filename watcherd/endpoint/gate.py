@@ -307,8 +307,9 @@ class Gate:
         )
 
     async def learn_size(self, model: str, refused: int) -> None:
-        """Remember half of the size that was too large."""
-        await self._learn(model, "max_bytes", str(max(1, min(refused, self.max_upload(model)) // 2)))
+        """Remember half of the size that was too large, unless that was known."""
+        if refused <= self.max_upload(model):
+            await self._learn(model, "max_bytes", str(max(1, refused // 2)))
 
     def max_seconds(self, model: str) -> float | None:
         """The longest audio worth trying, in seconds; None while nothing speaks against any length."""

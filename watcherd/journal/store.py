@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -19,18 +19,11 @@ from watcherd.job import (
     Event,
     Identity,
     Job,
-    Planned,
-    Postponed,
-    Recognised,
-    Refused,
-    Replied,
-    Resending,
-    Reused,
-    Sending,
     State,
-    Withdrawn,
 )
+from watcherd.journal.answers import Answers
 from watcherd.journal.connection import Connection
+from watcherd.journal.details import record_detail
 from watcherd.journal.ledger import Ledger
 from watcherd.journal.opening import transaction
 from watcherd.journal.rows import fault_from, fault_text, job_from, plan_text
@@ -43,14 +36,6 @@ LEARNED_KEPT = 30 * 24 * 3600.0  # seconds; servers change, and learn again cost
 
 class StaleMoveError(Exception):
     """A move's old state is not the one on record: a bug in the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredReply:
-    """A reply as it came, with the response format it was asked for."""
-
-    body: bytes
-    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +54,7 @@ class Journal:
 
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self.ledger = Ledger(connection)
+        self.answers = Answers(connection)
         self._connection = connection
         self._clock = clock
 
@@ -154,34 +140,19 @@ class Journal:
         plans = [job.plan for job in jobs if job.plan is not None and job.plan.folder == folder]
         return {name for plan in plans for name in (plan.original, *(s.name for s in plan.sidecars))}
 
-    async def reply(self, job_id: int) -> StoredReply | None:
-        """The reply on record for a job."""
-        rows = await self._connection.select("SELECT body, format FROM replies WHERE job_id = ?", job_id)
-        return StoredReply(rows[0]["body"], rows[0]["format"]) if rows else None
-
-    async def knows_content(self, quick: str) -> bool:
-        """Whether a file of the same size, beginning and end was answered before."""
-        query = "SELECT 1 FROM jobs JOIN replies ON job_id = id WHERE quick = ? LIMIT 1"
-        return bool(await self._connection.select(query, quick))
-
-    async def reply_to(self, sha256: str, request: str) -> StoredReply | None:
-        """The newest reply for the same content under the same request settings, of whatever job."""
-        query = (
-            "SELECT body, format FROM jobs JOIN replies ON job_id = id"
-            " WHERE sha256 = ? AND request = ? ORDER BY received_at DESC LIMIT 1"
-        )
-        rows = await self._connection.select(query, sha256, request)
-        return StoredReply(rows[0]["body"], rows[0]["format"]) if rows else None
-
     async def attempts(self, job_id: int) -> list[Attempt]:
-        """The rounds of requests made for a job, oldest first."""
-        query = "SELECT round, sent_at, fault FROM requests WHERE job_id = ? ORDER BY id"
-        rounds: dict[int, Attempt] = {}
+        """The rounds of requests made for a job, oldest first; a round's fault is what ended it."""
+        query = "SELECT round, part, sent_at, fault FROM requests WHERE job_id = ? ORDER BY id"
+        began: dict[int, float] = {}
+        faults: dict[int, dict[int, Fault | None]] = {}
         for row in await self._connection.select(query, job_id):
+            began.setdefault(row["round"], row["sent_at"])
             fault = None if row["fault"] is None else fault_from(row["fault"])
-            first = rounds.setdefault(row["round"], Attempt(row["sent_at"], fault))
-            rounds[row["round"]] = replace(first, fault=fault)
-        return list(rounds.values())
+            faults.setdefault(row["round"], {})[row["part"]] = fault  # a part's last request counts
+        return [
+            Attempt(at, next((one for one in faults[number].values() if one is not None), None))
+            for number, at in began.items()
+        ]
 
     async def forget_replies(self, sha256: str) -> None:
         """Forget what was answered for a content, except for jobs that still need it."""
@@ -246,7 +217,7 @@ class Journal:
             )
             if moved.rowcount != 1:
                 raise StaleMoveError(f"job {before.id} is not {before.state}; {type(event).__name__} refused")
-            self._record_detail(before, after, event, now)
+            record_detail(self._connection.raw.execute, before, after, event, now=now)
 
     def _prune(self, jobs_before: float, replies_before: float) -> int:
         statements = (
@@ -265,60 +236,3 @@ class Journal:
             self._connection.raw.execute(
                 f"DELETE FROM replies WHERE job_id IN (SELECT id FROM jobs WHERE {same})", (sha256,)
             )
-
-    def _record_detail(self, before: Job, job: Job, event: Event, now: float) -> None:
-        execute = self._connection.raw.execute
-        if before.state is State.TRANSLATING:
-            self._record_end(job, event, now)
-        match event:
-            case Sending() | Resending():
-                last = "(SELECT coalesce(max(round), 0) FROM requests WHERE job_id = ?)"
-                execute(
-                    "INSERT INTO requests (endpoint, job_id, round, sent_at, seconds, bytes)"
-                    f" VALUES (?, ?, {last} + ?, ?, ?, ?)",
-                    (
-                        event.endpoint,
-                        job.id,
-                        job.id,
-                        int(isinstance(event, Sending)),
-                        now,
-                        event.seconds,
-                        event.size,
-                    ),
-                )
-            case Recognised():
-                execute(
-                    "UPDATE jobs SET quick = ?, sha256 = ?, request = ? WHERE id = ?",
-                    (event.quick, event.sha256, event.request, job.id),
-                )
-            case Replied() | Reused():
-                execute(
-                    "INSERT OR REPLACE INTO replies (job_id, format, body, received_at) VALUES (?, ?, ?, ?)",
-                    (job.id, event.format, event.body, now),
-                )
-            case Refused():
-                execute("DELETE FROM replies WHERE job_id = ?", (job.id,))
-            case Withdrawn():  # an answer for known content serves when that content comes again
-                unknown = "(SELECT id FROM jobs WHERE id = ? AND sha256 IS NULL)"
-                execute(f"DELETE FROM replies WHERE job_id = {unknown}", (job.id,))
-            case _:
-                pass
-
-    def _record_end(self, job: Job, event: Event, now: float) -> None:
-        """Record how the job's last request ended, or what is known of it by now."""
-        execute = self._connection.raw.execute
-        last = "id = (SELECT max(id) FROM requests WHERE job_id = ?)"
-        match event:
-            case Replied():
-                execute(f"UPDATE requests SET ended_at = ? WHERE {last}", (now, job.id))
-            case Recognised(seconds=float(seconds)):
-                execute(f"UPDATE requests SET seconds = ? WHERE {last}", (seconds, job.id))
-            case Refused():  # the answer was none
-                execute(f"UPDATE requests SET fault = ? WHERE {last}", (fault_text(event.fault), job.id))
-            case Resending() | Postponed() | Planned() if event.fault is not None:
-                execute(
-                    f"UPDATE requests SET ended_at = ?, fault = ? WHERE {last} AND ended_at IS NULL",
-                    (now, fault_text(event.fault), job.id),
-                )
-            case _:
-                pass

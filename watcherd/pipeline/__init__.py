@@ -3,7 +3,8 @@
 journey     top to bottom: open, answer, deliver; what a fault leads to
 original    the job's file, opened once
 answering   its transcript: from the journal, or from the endpoint
-asking      one round of requests, with the fall-backs that refusals call for
+asking      one part's requests, with the fall-backs that refusals call for
+crew        parts that are asked for at once; relay: what they tell, one after the other
 shipping    what is sent of it
 telling     its log lines
 bench       what the journeys of one inbox work with

@@ -5,99 +5,294 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from dataclasses import replace
 
+from watcherd.endpoint.client import Upload
 from watcherd.endpoint.reply import ReplyFormat, read_reply
+from watcherd.faults import Fault, FaultError, Remedy
 from watcherd.inbox import content
-from watcherd.job import Event, Job, Recognised, Reused, Sending
-from watcherd.journal.store import StoredReply
+from watcherd.job import Cut, Divided, Event, Job, Listened, Part, Recognised, Refused, Reused, Sending
+from watcherd.journal.answers import Answered
+from watcherd.media.cut import Stretch, divide
+from watcherd.media.findings import Heard
+from watcherd.media.findings import Part as Made
 from watcherd.pipeline.asking import Asking
 from watcherd.pipeline.bench import Bench
+from watcherd.pipeline.crew import Crew
 from watcherd.pipeline.original import Original
+from watcherd.pipeline.relay import Tell
 from watcherd.pipeline.shipping import Shipping
+from watcherd.subtitles.language import judged
+from watcherd.subtitles.merge import PartTranscript, is_doubtful, merge
 from watcherd.transcript import Transcript
 
 FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
+SHORTEST = 16.0  # seconds; a part that is refused for its length or size at this one is given up
+NOTHING = Transcript(segments=())
 
 
 class Answering:
-    """One job's way to a transcript: `events()` ends when there is one, or raises FaultError.
+    """One job's way to a transcript.
 
     `attempts` counts the rounds of requests, those of earlier journeys included.
     """
 
     def __init__(self, job: Job, bench: Bench, original: Original) -> None:
+        self.attempts = job.attempts
         self._job = job
         self._bench = bench
         self._original = original
-        self.attempts = job.attempts
-        self.transcript: Transcript | None = None
-        self._seconds: float | None = None
+        self._parts: list[Part] = []  # in the order of their starts
+        self._transcripts: dict[int, Transcript] = {}
+        self._unreadable: dict[int, Fault] = {}
+        self._heard: Listened | None = None
+        self._next = 1  # number of the next part
+        self._sent = False
 
-    def take(self, stored: StoredReply) -> None:
-        """Read a reply that is on record; raises FaultError where it is none."""
-        self.transcript = read_reply(stored.body, asked=ReplyFormat(stored.format), last=True)
+    async def recall(self) -> None:
+        """Take up what is on record for the job."""
+        answered = await self._bench.journal.answers.of(self._job.id)
+        self._parts, self._heard = list(answered.parts), answered.heard
+        self._next = 1 + max((part.number for part in self._parts), default=0)
+        self._read(answered)
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Reuse what was answered for the same content under the same request settings, or ask.
+    @property
+    def complete(self) -> bool:
+        """Whether every part has its transcript, and no part is to come."""
+        whole = self._heard is not None or any(math.isinf(part.end) for part in self._parts)
+        return bool(self._parts) and whole and not self._missing
 
-        The whole file is hashed first only where its quick key is known, else beside the request.
+    @property
+    def silences(self) -> tuple[tuple[float, float], ...]:
+        """Where nothing is heard, as far as that is known."""
+        return () if self._heard is None else self._heard.silences
+
+    def transcript(self) -> Transcript:
+        """The transcript on the job's time line, repaired and judged; only once it is complete."""
+        heard = self._heard
+        parts = [
+            PartTranscript(
+                self._transcripts.get(part.number, NOTHING), part.start, part.own_start, part.own_end
+            )
+            for part in self._parts
+        ]
+        duration = None if heard is None else heard.duration
+        merged = judged(merge(parts, duration=duration, silences=self.silences))
+        warnings = (*merged.warnings, *(() if heard is None else heard.warnings))
+        return replace(merged, warnings=tuple(dict.fromkeys(warnings)))
+
+    async def run(self, tell: Tell) -> None:
+        """Reuse what was answered for the same content under the same request settings, or ask for it.
+
+        The whole file is hashed first only where its quick key is known, else beside the requests. Raises
+        what Asking and media passes do.
         """
+
+        async def told(event: Event) -> None:
+            if isinstance(event, Sending) and not self._sent:
+                self._sent = True
+                self.attempts += 1
+            await tell(event)
+
+        self._tell = told
         bench = self._bench
-        quick = await bench.storage.call(content.quick_key, self._original.fd, self._job.identity.size)
+        for number, fault in self._unreadable.items():
+            await self._tell(Refused(fault, number))
+        quick = await bench.storage.ask(content.quick_key, self._original.fd, self._job.identity.size)
         stop = threading.Event()
-        hashing = asyncio.ensure_future(bench.storage.call(content.sha256_of, self._original.fd, stop))
+        hashing = asyncio.ensure_future(bench.storage.ask(content.sha256_of, self._original.fd, stop))
         try:
-            if self.transcript is None and await bench.journal.knows_content(quick):
-                known = await bench.journal.reply_to(await hashing, self._request_key())
-                if known is not None:
-                    await self._original.check()
-                    self.take(known)
-                    yield Reused(known.body, known.format)
-            if self.transcript is None:
-                async with aclosing(self._asked()) as events:
-                    async for event in events:
-                        yield event
+            if not self._parts and await bench.journal.answers.knows_content(quick):
+                await self._adopt(await hashing)
+            shipping = Shipping(self._original.fd, self._job.identity.size, bench)
+            if not self.complete:
+                await self._ask(shipping)
             sha256 = await hashing
             await self._original.check()
-            yield Recognised(quick, sha256, self._request_key(), self._seconds)
+            await self._tell(Recognised(quick, sha256, self._request_key(), shipping.seconds))
         finally:
             stop.set()
             await asyncio.wait({hashing}, timeout=FAREWELL)  # storage may not answer
 
     def _request_key(self) -> str:
-        """All that decides what the endpoint answers, beside the content; formats and names do not."""
+        """All that decides what the endpoint answers, beside the audio; formats and names do not."""
         bench = self._bench
         asked = (
             bench.endpoint.base_url,
             bench.model,
             bench.folder.prompt,
             bench.folder.temperature,
+            bench.folder.track,
             sorted(bench.endpoint.fields.items()),
         )
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
-    async def _asked(self) -> AsyncGenerator[Event, None]:
-        """One round of requests."""
-        async with self._shipping() as shipping:
-            asking = Asking(self._job, self._bench, self._original, shipping)
-            async with aclosing(asking.events()) as events:
-                async for event in events:
-                    self.attempts += isinstance(event, Sending)
-                    yield event
-            self.transcript = asking.transcript
-            self._seconds = shipping.seconds
+    # What is known.
 
-    def _shipping(self) -> Shipping:
-        bench = self._bench
-        return Shipping(
-            self._original.fd,
-            self._job.identity.size,
-            endpoint=bench.endpoint,
-            max_upload=bench.gate.max_upload(bench.model),
-            storage=bench.storage,
-            media=bench.media,
-            work=bench.work,
+    @property
+    def _missing(self) -> list[Part]:
+        return [part for part in self._parts if not part.silent and part.number not in self._transcripts]
+
+    def _read(self, answered: Answered) -> None:
+        for number, reply in (answered.replies or {}).items():
+            try:
+                self._transcripts[number] = read_reply(reply.body, asked=ReplyFormat(reply.format), last=True)
+            except FaultError as error:
+                self._unreadable[number] = error.fault
+
+    async def _adopt(self, sha256: str) -> None:
+        """Take over the parts and replies of another job with the same content and request settings."""
+        known = await self._bench.journal.answers.to(sha256, self._request_key())
+        if known is None:
+            return
+        await self._original.check()
+        self._read(known)
+        self._unreadable.clear()
+        for part in known.parts:
+            await self._add(part)
+        for number, reply in (known.replies or {}).items():
+            if number in self._transcripts:
+                await self._tell(Reused(reply.body, reply.format, number))
+        if known.heard is not None:
+            await self._tell(known.heard)
+            self._heard = known.heard
+
+    async def _add(self, part: Part) -> None:
+        await self._tell(Cut(part))
+        self._parts.append(part)
+        self._parts.sort(key=lambda one: (one.start, one.number))
+        self._next = max(self._next, part.number + 1)
+
+    # What is asked for.
+
+    async def _ask(self, shipping: Shipping) -> None:
+        if not self._parts or math.isinf(self._parts[0].end):
+            upload = await shipping.as_it_is()
+            if upload is not None:
+                await self._ask_whole(shipping, upload)
+            elif self._parts:
+                await self._replace(self._parts[0], ())
+        while not self.complete:
+            await self._ask_parts(shipping)
+
+    async def _ask_whole(self, shipping: Shipping, upload: Upload) -> None:
+        """Send the original itself; if it cannot be taken, its place is free for parts afterwards."""
+        if self._bench.endpoint.budget is not None:
+            await shipping.measure()
+        if not self._parts:
+            await self._add(Part(number=0))
+        whole = self._parts[0]
+        try:
+            transcript = await self._one(whole, upload, shipping)
+        except FaultError as error:
+            encodable = error.fault.remedy in {Remedy.TRANSCODE, Remedy.SPLIT} and shipping.may_encode
+            if not encodable:
+                raise
+            if error.fault.code == "gateway_timeout":
+                await shipping.measure()
+                if shipping.seconds is not None:
+                    await self._bench.gate.learn_length(self._bench.model, shipping.seconds / 2)
+            await self._replace(whole, ())
+            return
+        unplaced = not transcript.timed and transcript.duration is None
+        if unplaced or is_doubtful(transcript):
+            await self._listened(await self._bench.media.listen(self._original.fd))
+
+    async def _one(self, part: Part, upload: Upload, shipping: Shipping) -> Transcript:
+        seconds = shipping.seconds if math.isinf(part.end) else part.end - part.start
+        asking = Asking(self._job, part, seconds, bench=self._bench, original=self._original, tell=self._tell)
+        transcript = self._transcripts[part.number] = await asking.transcript(upload)
+        if math.isinf(part.end):
+            shipping.seconds = asking.seconds
+        return transcript
+
+    async def _ask_parts(self, shipping: Shipping) -> None:
+        """One pass through the audio: parts are asked for while later ones are being made.
+
+        It ends early where a part turns out to be too much: the next pass knows better.
+        """
+        await self._divide(shipping.longest)
+        known, only = list(self._parts), self._heard is not None
+        missing = {part.number for part in self._missing}
+        answered = [index for index, part in enumerate(known) if part.number not in missing]
+        again: list[Fault] = []
+        codec = shipping.codec
+        async with (
+            shipping.parts([_stretch(part) for part in known], answered, only=only) as running,
+            Crew(self._bench.gate.concurrency + 1) as crew,
+        ):
+            asked = [part for part in known if part.number in missing] if only else known
+            async for made in running:
+                part = await self._part_of(made, asked)
+                upload = shipping.part(made, codec)
+                await crew.start(self._ask_part(part, made, upload, shipping, again))
+                if crew.trouble or again:
+                    break
+        if not again and not only and running.heard is not None:
+            await self._listened(running.heard)
+
+    async def _part_of(self, made: Made, known: list[Part]) -> Part:
+        if made.index < len(known):
+            return known[made.index]
+        stretch = made.stretch
+        part = Part(
+            number=self._next,
+            start=stretch.start,
+            end=stretch.end,
+            own_start=stretch.own_start,
+            own_end=stretch.own_end,
+            silent=made.silent,
         )
+        await self._add(part)
+        return part
+
+    async def _ask_part(
+        self, part: Part, made: Made, upload: Upload, shipping: Shipping, again: list[Fault]
+    ) -> None:
+        try:
+            if not part.silent:
+                shipping.check(upload)
+                await self._one(part, upload, shipping)
+        except FaultError as error:
+            if error.fault.remedy is not Remedy.SPLIT or part.end - part.start <= SHORTEST:
+                raise
+            again.append(error.fault)
+        finally:
+            self._bench.storage.release(made.fd)
+
+    async def _listened(self, heard: Heard) -> None:
+        listened = Listened(heard.duration, heard.silences, tuple(heard.warnings))
+        await self._tell(listened)
+        self._heard = listened
+
+    # Parts that are too much for one request.
+
+    async def _divide(self, longest: float) -> None:
+        """Divide what is missing and over the limits by now."""
+        for part in self._missing:
+            if part.end - part.start > longest:
+                pieces = divide(_stretch(part), self.silences, longest=longest)
+                await self._replace(part, pieces)
+
+    async def _replace(self, part: Part, pieces: tuple[Stretch, ...]) -> None:
+        into = tuple(
+            Part(
+                number=self._next + index,
+                start=piece.start,
+                end=piece.end,
+                own_start=piece.own_start,
+                own_end=piece.own_end,
+            )
+            for index, piece in enumerate(pieces)
+        )
+        await self._tell(Divided(part.number, into))
+        self._next += len(into)
+        self._parts = sorted(
+            [*(one for one in self._parts if one is not part), *into], key=lambda one: (one.start, one.number)
+        )
+
+
+def _stretch(part: Part) -> Stretch:
+    return Stretch(part.start, part.end, part.own_start, part.own_end)

@@ -1,13 +1,12 @@
-"""Asking: what is to be sent of a file in; one round of requests, and its reply or fault out.
+"""Asking: one part and its upload in, its transcript out, or the fault that ends the round for it.
 
-The fall-backs that a refusal calls for (another format, our own encoding, fewer fields) belong to the same
-round: the file is charged once.
+The fall-backs that a refusal calls for (another format, fewer fields, once more without a prompt) belong to
+the same round: the file is charged once.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from importlib import resources
 
@@ -15,10 +14,12 @@ from watcherd.endpoint.client import Ask, Upload
 from watcherd.endpoint.gate import ClosedError
 from watcherd.endpoint.reply import ReplyFormat, next_format, read_reply
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.job import Event, Job, Refused, Replied, Resending, Sending
+from watcherd.job import Job, Part, Refused, Replied, Sending, Unanswered
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original
-from watcherd.pipeline.shipping import FLAC, Shipping
+from watcherd.pipeline.relay import Tell
+from watcherd.pipeline.shipping import FLAC
+from watcherd.subtitles.loops import is_looping
 from watcherd.transcript import Transcript
 
 SILENCE = b'{"text": "", "segments": []}'  # stands for the answer to audio that is too short to hold speech
@@ -28,58 +29,57 @@ CLIP_SECONDS = 7.8  # of the bundled clip
 
 
 class Asking:
-    """One round for one job. `transcript` is set when `events()` has ended without a FaultError."""
+    """One round for one part of a job; `seconds` of audio, where that is known."""
 
-    def __init__(self, job: Job, bench: Bench, original: Original, shipping: Shipping) -> None:
-        self.transcript: Transcript | None = None
+    def __init__(
+        self, job: Job, part: Part, seconds: float | None, *, bench: Bench, original: Original, tell: Tell
+    ) -> None:
+        self.seconds = seconds
         self._job = job
+        self._part = part
         self._bench = bench
         self._original = original
-        self._shipping = shipping
+        self._tell = tell
         self._asked = bench.gate.format_for(bench.model)
         self._plain = False
         self._untimed = False  # whether a bare text was refused for the hope of a timed one
-        self._fault: Fault | None = None  # what ended the last request
+        self._prompt = bench.folder.prompt
 
-    async def events(self) -> AsyncGenerator[Event, None]:
+    async def transcript(self, upload: Upload) -> Transcript:
         """Ask until there is an answer or nothing left to change; raises FaultError and ClosedError."""
-        upload = await self._shipping.first_choice()
-        if self._bench.endpoint.budget is not None:
-            await self._shipping.measure()
-        while self.transcript is None:
+        while True:
             try:
-                async with aclosing(self._request(upload)) as events:
-                    async for event in events:
-                        yield event
+                transcript = await self._request(upload)
             except FaultError as error:
-                fault = self._fault = await self._judged(error.fault, upload)
+                fault = await self._judged(error.fault, upload)
                 if fault.remedy is Remedy.SILENT:
-                    yield Replied(SILENCE, ReplyFormat.VERBOSE_JSON)
-                    self.transcript = read_reply(SILENCE, asked=ReplyFormat.VERBOSE_JSON)
-                else:
-                    upload = await self._changed(upload, fault)
-        await self._bench.gate.learn_format(self._bench.model, self._asked)
+                    await self._tell(Replied(SILENCE, ReplyFormat.VERBOSE_JSON, self._part.number))
+                    return read_reply(SILENCE, asked=ReplyFormat.VERBOSE_JSON)
+                self._change(fault)
+                continue
+            if self._prompt and is_looping(transcript):
+                self._prompt = ""  # prompts make a model repeat itself; what comes now counts
+                continue
+            await self._bench.gate.learn_format(self._bench.model, self._asked)
+            return transcript
 
-    async def _changed(self, upload: Upload, fault: Fault) -> Upload:
-        """Change what the fault calls for; raises FaultError where nothing is left to change."""
+    def _change(self, fault: Fault) -> None:
+        """Change what the fault calls for; raises FaultError where nothing is left to change here."""
         following = next_format(self._asked)
         if fault.remedy is Remedy.FORMAT and following is not None:
             self._asked, self._untimed = following, self._untimed or fault.code == "untimed"
-        elif self._shipping.may_encode and (fault.remedy is Remedy.TRANSCODE or fault.code == "too_large"):
-            return await self._shipping.encode()
         elif fault.remedy is Remedy.PLAIN and not self._plain:
             self._plain = True
         else:
             raise FaultError(fault)
-        return upload
 
-    async def _request(self, upload: Upload) -> AsyncGenerator[Event, None]:
-        """One request; sets the transcript, or raises the FaultError that its answer amounts to."""
-        gate, asked, clock = self._bench.gate, self._asked, self._bench.clock
+    async def _request(self, upload: Upload) -> Transcript:
+        """One request; raises the FaultError that its answer amounts to."""
+        gate, clock, number = self._bench.gate, self._bench.clock, self._part.number
         began = clock.monotonic()
         try:
-            async with gate.client(self._shipping.seconds) as client:
-                yield self._departure(upload)
+            async with gate.client(self.seconds) as client:
+                await self._tell(Sending(self._bench.endpoint.name, upload.size, self.seconds, number))
                 began = clock.monotonic()
                 answer = await client.translate(upload, self._ask())
         except FaultError as error:
@@ -88,52 +88,45 @@ class Asking:
                 await gate.answered()  # a refusal of this file is an answer
             if fault.code == "gateway_timeout" and clock.monotonic() - began > LONG_WORK:
                 fault = replace(fault, status=524)
+            await self._tell(Unanswered(fault, number))
             raise FaultError(fault) from error
-        yield Replied(answer.body, asked)
+        await self._tell(Replied(answer.body, self._asked, number))
         await self._original.check()
         try:
-            last = self._untimed or next_format(asked) is None
-            self.transcript = read_reply(answer.body, asked=asked, last=last)
+            last = self._untimed or next_format(self._asked) is None
+            transcript = read_reply(answer.body, asked=self._asked, last=last)
         except FaultError as error:
-            yield Refused(error.fault)
+            await self._tell(Refused(error.fault, number))
             raise
         await gate.served()
-        if self._shipping.seconds is None and self.transcript.duration is not None:
-            self._shipping.seconds = self.transcript.duration
-            gate.count(self.transcript.duration)
-
-    def _departure(self, upload: Upload) -> Event:
-        name, seconds = self._bench.endpoint.name, self._shipping.seconds
-        if self._fault is None:
-            return Sending(name, upload.size, seconds)
-        return Resending(name, upload.size, self._fault, seconds)
+        if self.seconds is None and transcript.duration is not None:
+            self.seconds = transcript.duration
+            gate.count(transcript.duration)
+        return transcript
 
     def _ask(self) -> Ask:
-        folder = self._bench.folder
         return Ask(
             model=self._bench.model,
-            prompt=folder.prompt,
-            temperature=folder.temperature,
+            prompt=self._prompt,
+            temperature=self._bench.folder.temperature,
             format=self._asked,
             plain=self._plain,
         )
 
-    # What a fault means for this file, with its history.
+    # What a fault means for this part, with its history.
 
     async def _judged(self, fault: Fault, upload: Upload) -> Fault:
-        gate, model, seconds = self._bench.gate, self._bench.model, self._shipping.seconds
+        gate, model = self._bench.gate, self._bench.model
         match fault.code:
             case "too_large":
                 await gate.learn_size(model, upload.size)
-                self._shipping.max_upload = gate.max_upload(model)
             case "audio_too_long":
-                longest = fault.limit_seconds or seconds
+                longest = fault.limit_seconds or self.seconds
                 if longest is not None:
                     await gate.learn_length(model, MARGIN * longest)
             case "gateway_timeout" if fault.status == 524 and await self._happened_before(fault):
-                await self._shipping.measure()
-                if self._shipping.seconds is not None:
-                    await gate.learn_length(model, self._shipping.seconds / 2)
+                if self.seconds is not None:
+                    await gate.learn_length(model, self.seconds / 2)
                 return replace(fault, scope=Scope.FILE, remedy=Remedy.SPLIT)
             case "empty_body" if await self._happened_before(fault):
                 return replace(fault, remedy=Remedy.FORMAT)

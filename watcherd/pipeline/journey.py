@@ -6,6 +6,7 @@ carried out, and a journey that was cut off anywhere begins again with what the 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from collections.abc import AsyncGenerator, Container, Mapping, Sequence
@@ -25,7 +26,6 @@ from watcherd.job import (
     Plan,
     Planned,
     Postponed,
-    Refused,
     WaitReason,
     Withdrawn,
 )
@@ -34,13 +34,16 @@ from watcherd.pipeline.answering import Answering
 from watcherd.pipeline.asking import fault_of
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original, WithdrawnError
+from watcherd.pipeline.relay import Relay
 from watcherd.pipeline.shipping import CutShortError
 from watcherd.place import Place
 from watcherd.retry import STORAGE_PAUSE, GiveUp, PauseEndpoint, RetryAt, Split, decide, tried_for
 from watcherd.subtitles.cues import cues
 from watcherd.subtitles.formats import render
-from watcherd.subtitles.merge import merge
+from watcherd.subtitles.shape import Shape, shape_of
 from watcherd.transcript import Transcript
+
+LONG = 500  # segments; the cues of fewer are shaped in a moment
 
 
 class Journey:
@@ -90,19 +93,14 @@ class Journey:
         """Get a transcript, unless the job is to be reported as failed."""
         if self._fault is not None:
             return
-        stored = await self._bench.journal.reply(self._job.id)
+        await self._answering.recall()
         if self._job.plan is not None:
-            assert stored is not None, "a delivery that was planned had an answer"
-            self._answering.take(stored)
+            assert self._answering.complete, "a delivery that was planned had its answers"
             return
         if self._job.crashes >= CRASHES:
             raise FaultError(_deadly())
-        if stored is not None:
-            try:
-                self._answering.take(stored)
-            except FaultError as error:
-                yield Refused(error.fault)
-        async with aclosing(self._answering.events()) as events:
+        relay = Relay()
+        async with aclosing(relay.events(self._answering.run(relay.tell))) as events:
             async for event in events:
                 yield event
 
@@ -123,7 +121,7 @@ class Journey:
             case GiveUp() | Split() if self._endpoint_is_suspect(fault, rounds):
                 endpoints = await fault_of(bench)
                 return None if endpoints is None else await self._paused(_failing(endpoints))
-            case GiveUp() | Split():  # nothing cuts files yet
+            case GiveUp() | Split():  # what can be cut has been
                 return None
 
     async def _paused(self, fault: Fault) -> Postponed:
@@ -150,7 +148,7 @@ class Journey:
         """Choose names, record them, carry the plan out; with other names if one was taken meanwhile."""
         bench = self._bench
         plan = self._job.plan
-        transcript = await self._repaired()
+        transcript = self._answering.transcript() if self._fault is None else None
         while True:
             if plan is None:
                 async with bench.planning:
@@ -183,15 +181,6 @@ class Journey:
             contents=contents,
         )
 
-    async def _repaired(self) -> Transcript | None:
-        """The transcript with its times repaired; None when the file has failed."""
-        if self._answering.transcript is None:
-            return None
-        duration = self._answering.transcript.duration
-        if duration is None and not self._answering.transcript.timed and self._original.fd >= 0:
-            duration = (await self._bench.media.probe(self._original.fd)).duration
-        return merge(self._answering.transcript, duration=duration)
-
     async def _choose_names(self) -> Plan:
         bench, path = self._bench, self._job.path
         outcome = Outcome.DONE if self._fault is None else Outcome.FAILED
@@ -207,7 +196,7 @@ class Journey:
             files.choose,
             target,
             below,
-            partial(_planned, path, outcome, formats),
+            partial(_planned, path, outcome, formats, bench.folder.sidecar_name),
             reserved=await bench.journal.planned_names(folder),
             passed_over=standing,
         )
@@ -217,8 +206,11 @@ class Journey:
 
     async def _contents(self, plan: Plan, transcript: Transcript | None) -> Mapping[bytes, bytes]:
         if transcript is not None:
-            shaped = cues(transcript)
-            return {sidecar.name: render(sidecar.format, shaped) for sidecar in plan.sidecars}
+            shape, silences = shape_of(self._bench.folder.cues), self._answering.silences
+            if len(transcript.segments) < LONG:
+                return _rendered(plan, transcript, shape, silences)
+            # Hours of speech take seconds, in which the loop has other things to do.
+            return await asyncio.to_thread(_rendered, plan, transcript, shape, silences)
         assert self._fault is not None, "no transcript and no fault"
         folder, endpoint = self._bench.folder, self._bench.endpoint
         settings = report.Settings(
@@ -244,8 +236,17 @@ class Journey:
         return self._bench.places.done if outcome is Outcome.DONE else self._bench.places.failed
 
 
-def _planned(path: bytes, outcome: Outcome, formats: Sequence[str], taken: Container[bytes]) -> Plan:
-    return names.plan(path=path, outcome=outcome, formats=formats, taken=taken)
+def _rendered(
+    plan: Plan, transcript: Transcript, shape: Shape | None, silences: Sequence[tuple[float, float]]
+) -> Mapping[bytes, bytes]:
+    shaped = cues(transcript, shape, silences=silences)
+    return {sidecar.name: render(sidecar.format, shaped, transcript) for sidecar in plan.sidecars}
+
+
+def _planned(
+    path: bytes, outcome: Outcome, formats: Sequence[str], sidecar_name: str, taken: Container[bytes]
+) -> Plan:
+    return names.plan(path=path, outcome=outcome, formats=formats, sidecar_name=sidecar_name, taken=taken)
 
 
 def _storage_reason(fault: Fault) -> WaitReason:

@@ -1,22 +1,28 @@
-"""Shipping: an open original in, its upload out: itself where the endpoint takes it, else FLAC made of it."""
+"""Shipping: an open original in, what is sent of it out: itself, or parts of its audio encoded by us."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Self
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
-from watcherd.config.model import Endpoint
 from watcherd.endpoint.client import Upload
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.inbox.storage import Storage
+from watcherd.media.codec import Codec
+from watcherd.media.cut import LEAST_CAP, Cutting, Stretch
+from watcherd.media.findings import Part as Made
+from watcherd.media.findings import Probe
 from watcherd.media.head import read_head
-from watcherd.media.pool import MediaPool
 from watcherd.media.sniff import Container, refine, sniff, upload_name
+from watcherd.media.stream import Pass
+from watcherd.media.tracks import DEFAULT, choose_track
+from watcherd.pipeline.bench import Bench
 
 BLOCK = 1 << 20  # bytes read and sent at a time
 FLAC = ("audio.flac", "audio/flac")
+SMALL = 1_000_000  # bytes; sent as it is without another look
+LEAN = 1.5 * 18_000  # bytes a second, half as much again as FLAC: more is worth encoding
 
 
 class CutShortError(Exception):
@@ -24,88 +30,156 @@ class CutShortError(Exception):
 
 
 class Shipping:
-    """What is sent of a file: the original as it is where the endpoint takes it, else FLAC made from it."""
+    """What is sent of one file under its endpoint's limits, those that were learned included."""
 
-    def __init__(
-        self,
-        fd: int,
-        size: int,
-        *,
-        endpoint: Endpoint,
-        max_upload: int,
-        storage: Storage,
-        media: MediaPool,
-        work: Path,
-    ) -> None:
+    def __init__(self, fd: int, size: int, bench: Bench) -> None:
         self.seconds: float | None = None  # of audio, once that is known
-        self.max_upload = max_upload
         self._fd = fd
         self._size = size
-        self._endpoint = endpoint
-        self._storage = storage
-        self._media = media
-        self._work = work
-        self._encoded_fd = -1
+        self._bench = bench
+        self._probed: Probe | None = None
 
-    async def __aenter__(self) -> Self:
-        return self
+    @property
+    def cutting(self) -> Cutting:
+        """The limits of one part."""
+        bench = self._bench
+        learned = bench.gate.max_seconds(bench.model)
+        longest = bench.endpoint.max_part if learned is None else min(bench.endpoint.max_part, learned)
+        return Cutting(max_part=longest, max_bytes=bench.gate.max_upload(bench.model))
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._encoded_fd >= 0:
-            self._storage.release(self._encoded_fd)
+    @property
+    def longest(self) -> float:
+        """The longest audio in one part, in seconds, whatever it holds."""
+        cutting = self.cutting
+        return max(LEAST_CAP, min(cutting.max_part, cutting.max_bytes / self.codec.rate))
+
+    @property
+    def _planned(self) -> Cutting:
+        """The limits to plan with: no part is planned to be shorter than makes sense."""
+        return replace(self.cutting, max_bytes=max(self.cutting.max_bytes, int(LEAST_CAP * self.codec.rate)))
+
+    @property
+    def codec(self) -> Codec:
+        """What parts are encoded as: the smaller Opus where FLAC would have to be cut for its size."""
+        cutting, named = self.cutting, self._bench.endpoint.upload
+        if named in {"auto", "original"}:
+            fits = Codec.FLAC.rate * cutting.max_part <= cutting.max_bytes
+            return Codec.FLAC if fits else Codec.OPUS
+        return Codec(named)
 
     @property
     def may_encode(self) -> bool:
-        """Whether our own encoding is there to try instead of the original."""
-        return self._encoded_fd < 0 and self._endpoint.upload != "original"
+        """Whether the user lets us send anything but the original."""
+        return self._bench.endpoint.upload != "original"
 
-    async def first_choice(self) -> Upload:
-        """The upload that the endpoint's settings call for; raises FaultError when there is none."""
-        endpoint = self._endpoint
-        if endpoint.upload == "flac":
-            return await self.encode()
+    async def as_it_is(self) -> Upload | None:
+        """The original as an upload, if the endpoint's settings call for it; None when it is to be encoded.
+
+        Raises FaultError when only the original may be sent, and cannot be.
+        """
+        endpoint, limit = self._bench.endpoint, self.cutting.max_bytes
+        if endpoint.upload not in {"auto", "original"}:
+            return None
         known = await self._name()
-        if known is not None and self._size <= self.max_upload:
-            return self._upload(self._fd, known, self._size)
+        fits = known is not None and self._size <= limit
         if endpoint.upload == "original":
-            raise FaultError(
-                _not_as_it_is(self._size, endpoint.name, None if known is None else self.max_upload)
-            )
-        return await self.encode()
-
-    async def encode(self) -> Upload:
-        """Decode the original to 16 kHz mono FLAC in our own folder, as a file that has no name."""
-        call = self._storage.call
-        self._encoded_fd = await call(os.open, self._work, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        encoded = await self._media.to_flac(self._fd, self._encoded_fd, size=self._size)
-        self.seconds = encoded.duration
-        if encoded.bytes > self.max_upload:
-            raise FaultError(_too_long(encoded.duration, encoded.bytes, self.max_upload))
-        return self._upload(self._encoded_fd, FLAC, encoded.bytes)
+            if known is None or not fits:
+                raise FaultError(_not_as_it_is(self._size, endpoint.name, None if known is None else limit))
+        elif not fits or self._bench.folder.track != DEFAULT or not await self._is_lean():
+            return None
+        assert known is not None
+        return self.upload(self._fd, known, self._size)
 
     async def measure(self) -> None:
         """Find out how long the audio is, as far as its container says so."""
         if self.seconds is None:
-            self.seconds = (await self._media.probe(self._fd)).duration
+            self.seconds = (await self._probe()).duration
+
+    async def _is_lean(self) -> bool:
+        """Whether encoding would save little, and the audio is short enough for one request."""
+        longest = self._bench.gate.max_seconds(self._bench.model)
+        if self._size < SMALL and longest is None:
+            return True
+        await self.measure()
+        if self.seconds is None:
+            return False
+        return self.seconds <= self.cutting.max_part and (
+            self._size < SMALL or self._size <= LEAN * self.seconds
+        )
+
+    # Parts.
+
+    @asynccontextmanager
+    async def parts(
+        self, given: Sequence[Stretch], answered: Collection[int], *, only: bool
+    ) -> AsyncIterator[Pass]:
+        """A pass through the audio: the parts that were `given`; then the rest, unless it is `only` those."""
+        bench, call = self._bench, self._bench.storage.call
+        track = choose_track(await self._probe(), _wanted(bench.folder.track)).index
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        folder_fd = await call(os.open, bench.work, flags)
+        try:
+            if only:
+                wanted = [one for index, one in enumerate(given) if index not in set(answered)]
+                running = bench.media.slice(self._fd, folder_fd, wanted, codec=self.codec, track=track)
+            else:
+                running = bench.media.parts(
+                    self._fd,
+                    folder_fd,
+                    self._planned,
+                    codec=self.codec,
+                    track=track,
+                    given=given,
+                    answered=answered,
+                )
+            async with running:
+                yield running
+        finally:
+            bench.storage.release(folder_fd)
+
+    def part(self, made: Made, codec: Codec) -> Upload:
+        """A part as an upload; its descriptor stays the caller's."""
+        name = upload_name(codec.container)
+        assert name is not None
+        return self.upload(made.fd, name, made.bytes)
+
+    def check(self, upload: Upload) -> None:
+        """See that a part is within the limit; raises FaultError."""
+        if upload.size > self.cutting.max_bytes:
+            raise FaultError(_too_large(upload.size, self.cutting.max_bytes))
 
     async def _name(self) -> tuple[str, str] | None:
         """The name and type under which the original may be sent; only a probe tells what an MP4 holds."""
-        container = sniff(await self._storage.call(read_head, self._fd))
+        container = sniff(await self._bench.storage.ask(read_head, self._fd))
         if container is Container.MP4:
-            container = refine(container, await self._media.probe(self._fd))
+            container = refine(container, await self._probe())
         return None if container is None else upload_name(container)
 
-    def _upload(self, fd: int, name: tuple[str, str], size: int) -> Upload:
+    async def _probe(self) -> Probe:
+        if self._probed is None:
+            self._probed = await self._bench.media.probe(self._fd)
+        return self._probed
+
+    def upload(self, fd: int, name: tuple[str, str], size: int) -> Upload:
+        """A file of `size` bytes as an upload that reads it in the inbox's own threads."""
+
         async def blocks() -> AsyncIterator[bytes]:
             offset = 0
             while offset < size:
-                block = await self._storage.ask(os.pread, fd, min(BLOCK, size - offset), offset)
+                block = await self._bench.storage.ask(os.pread, fd, min(BLOCK, size - offset), offset)
                 if not block:
                     raise CutShortError
                 offset += len(block)
                 yield block
 
         return Upload(name=name[0], content_type=name[1], size=size, blocks=blocks)
+
+
+def _wanted(track: str) -> str | int | list[str]:
+    """A folder's `track` as the choice knows it."""
+    if track == DEFAULT:
+        return track
+    return int(track) if track.isdigit() else [code.strip() for code in track.split(",")]
 
 
 def _not_as_it_is(size: int, endpoint: str, limit: int | None) -> Fault:
@@ -123,17 +197,11 @@ def _not_as_it_is(size: int, endpoint: str, limit: int | None) -> Fault:
     )
 
 
-def _too_long(duration: float, size: int, limit: int) -> Fault:
+def _too_large(size: int, limit: int) -> Fault:
     return Fault(
         scope=Scope.FILE,
         code="too_large",
-        message=(
-            f"{duration / 60:.0f} minutes of audio make a FLAC of {size:,} bytes,"
-            f" and the endpoint takes {limit:,}"
-        ),
-        hint=(
-            "Cut the file into shorter ones, or raise max_upload if the endpoint takes more;"
-            " this version does not cut files itself."
-        ),
-        remedy=Remedy.FAIL,
+        message=f"a part of the audio has {size:,} bytes, and the endpoint takes {limit:,}",
+        hint="Raise max_upload if the endpoint takes more, or set upload: opus, which makes small parts.",
+        remedy=Remedy.SPLIT,
     )

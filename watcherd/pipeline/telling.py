@@ -7,20 +7,23 @@ from typing import assert_never
 import structlog
 
 from watcherd.job import (
+    Cut,
     Delivered,
+    Divided,
     Due,
     Event,
     Interrupted,
     Job,
+    Listened,
     Planned,
     Postponed,
     Recognised,
     Refused,
     Replied,
-    Resending,
     Reused,
     Sending,
     Started,
+    Unanswered,
     Withdrawn,
 )
 
@@ -34,13 +37,22 @@ def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for ea
         case Started() | Due() | Interrupted():
             line.debug(f"job.{type(event).__name__.lower()}", state=job.state)
         case Sending():
-            line.info("part.sent", attempt=job.attempts, bytes=event.size)
-        case Resending():
-            line.info("part.resent", attempt=job.attempts, bytes=event.size, fault=event.fault.code)
+            line.info("part.sent", part=event.part, attempt=job.attempts, bytes=event.size)
+        case Unanswered():
+            line.debug(
+                "part.unanswered", part=event.part, fault=event.fault.code, message=event.fault.message
+            )
+        case Cut():
+            part = event.part
+            line.debug("part.cut", part=part.number, start=part.start, end=part.end, silent=part.silent)
+        case Divided():
+            line.info("part.divided", part=event.number, into=[part.number for part in event.into])
+        case Listened():
+            line.debug("job.listened", seconds=event.duration, silences=len(event.silences))
         case Replied():
-            line.info("part.translated", bytes=len(event.body), format=event.format)
+            line.info("part.translated", part=event.part, bytes=len(event.body), format=event.format)
         case Reused():
-            line.info("part.reused", bytes=len(event.body), format=event.format)
+            line.info("part.reused", part=event.part, bytes=len(event.body), format=event.format)
         case Recognised():
             line.debug("job.recognised", sha256=event.sha256)
         case Refused():

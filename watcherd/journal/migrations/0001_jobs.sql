@@ -20,6 +20,7 @@ CREATE TABLE jobs (
     quick       TEXT,
     sha256      TEXT,
     request     TEXT,
+    heard       TEXT,
     settled_at  REAL    NOT NULL,
     changed_at  REAL    NOT NULL
 ) STRICT;
@@ -40,6 +41,7 @@ CREATE TABLE requests (
     id         INTEGER PRIMARY KEY,
     endpoint   TEXT    NOT NULL,
     job_id     INTEGER REFERENCES jobs (id) ON DELETE SET NULL,
+    part       INTEGER NOT NULL DEFAULT 0,
     round      INTEGER NOT NULL,
     sent_at    REAL    NOT NULL,
     ended_at   REAL,
@@ -52,10 +54,25 @@ CREATE INDEX requests_time ON requests (sent_at);
 
 -- What the endpoint answered, as it came: paid for, so on disk before anything reads it.
 CREATE TABLE replies (
-    job_id      INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
-    format      TEXT NOT NULL,
-    body        BLOB NOT NULL,
-    received_at REAL NOT NULL
+    job_id      INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    part        INTEGER NOT NULL,
+    format      TEXT    NOT NULL,
+    body        BLOB    NOT NULL,
+    received_at REAL    NOT NULL,
+    PRIMARY KEY (job_id, part)
+) STRICT;
+
+-- Where the audio of a job is cut: on record before the first request for a part. Seconds; the end of a file
+-- that is sent as it is is infinite. The numbers of a job never come again.
+CREATE TABLE parts (
+    job_id    INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    number    INTEGER NOT NULL,
+    start     REAL    NOT NULL,
+    end       REAL    NOT NULL,
+    own_start REAL    NOT NULL,
+    own_end   REAL    NOT NULL,
+    silent    INTEGER NOT NULL,
+    PRIMARY KEY (job_id, number)
 ) STRICT;
 
 -- What is paused: by an endpoint's fault until a time, or by hand until a person ends it.

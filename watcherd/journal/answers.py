@@ -1,0 +1,90 @@
+"""Answers: the parts of jobs and what was answered for them, by job or by content. Values out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from watcherd.job import Listened, Part
+from watcherd.journal.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReply:
+    """A reply as it came, with the response format it was asked for."""
+
+    body: bytes
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How far a job has come: its parts in the order of their starts, and the replies by their numbers.
+
+    `heard` is there once all of its audio was decoded: then there are no more parts to come.
+    """
+
+    parts: tuple[Part, ...] = ()
+    replies: Mapping[int, StoredReply] | None = None
+    heard: Listened | None = None
+
+    @property
+    def missing(self) -> tuple[Part, ...]:
+        """The parts that have to be asked for."""
+        replies = self.replies or {}
+        return tuple(part for part in self.parts if not part.silent and part.number not in replies)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to ask for."""
+        whole = self.heard is not None or any(part.end == float("inf") for part in self.parts)
+        return bool(self.parts) and whole and not self.missing
+
+
+class Answers:
+    """Reads of what jobs were answered; raises FaultError (scope machine) when SQLite cannot do its work."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def of(self, job_id: int) -> Answered:
+        """What is on record for a job."""
+        select = self._connection.select
+        parts = await select("SELECT * FROM parts WHERE job_id = ? ORDER BY start, number", job_id)
+        replies = await select("SELECT part, body, format FROM replies WHERE job_id = ?", job_id)
+        heard = await select("SELECT heard FROM jobs WHERE id = ? AND heard IS NOT NULL", job_id)
+        return Answered(
+            tuple(
+                Part(
+                    number=row["number"],
+                    start=row["start"],
+                    end=row["end"],
+                    own_start=row["own_start"],
+                    own_end=row["own_end"],
+                    silent=bool(row["silent"]),
+                )
+                for row in parts
+            ),
+            {row["part"]: StoredReply(row["body"], row["format"]) for row in replies},
+            _heard(heard[0]["heard"]) if heard else None,
+        )
+
+    async def knows_content(self, quick: str) -> bool:
+        """Whether a file of the same size, beginning and end was answered before."""
+        query = "SELECT 1 FROM jobs JOIN replies ON job_id = id WHERE quick = ? LIMIT 1"
+        return bool(await self._connection.select(query, quick))
+
+    async def to(self, sha256: str, request: str) -> Answered | None:
+        """What the newest job with the same content and request settings was answered."""
+        query = (
+            "SELECT job_id FROM jobs JOIN replies ON job_id = id"
+            " WHERE sha256 = ? AND request = ? ORDER BY received_at DESC LIMIT 1"
+        )
+        rows = await self._connection.select(query, sha256, request)
+        return await self.of(rows[0]["job_id"]) if rows else None
+
+
+def _heard(text: str) -> Listened:
+    duration, silences, warnings = json.loads(text)
+    return Listened(duration, tuple((start, end) for start, end in silences), tuple(warnings))
