@@ -25,7 +25,7 @@ from watcherd.journal.reader import reading
 
 FILES = 20_000
 BATCH = 2_000
-CONCURRENCY = 4  # requests in flight, and so the most connections that may be idle at a moment
+CONCURRENCY = 4  # requests in flight, and so the most connections, idle ones included
 IN_A_FOLDER = 200
 MB = 1_000_000
 PATIENCE = 120.0  # seconds for a batch
@@ -47,17 +47,16 @@ class Held:
 
     threads: int
     descriptors: int
+    connections: int
     tasks: int
     resident: int
     seconds: float
 
     def within(self, other: Held) -> bool:
-        """Whether this is no more than the other holds, memory aside; idle connections come and go."""
-        return (
-            self.threads <= other.threads
-            and self.descriptors <= other.descriptors + CONCURRENCY
-            and self.tasks <= other.tasks
-        )
+        """Whether this is no more than the other holds, memory aside; of connections, one for each slot."""
+        mine, others = ((one.threads, one.descriptors, one.tasks) for one in (self, other))
+        exact = all(own <= limit for own, limit in zip(mine, others, strict=True))
+        return exact and self.connections <= CONCURRENCY
 
 
 class CountedDaemon(RunningDaemon):
