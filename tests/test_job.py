@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from watcherd.faults import Fault, Remedy, Scope
 from watcherd.job import (
     ACTIVE,
     FINAL,
+    Chosen,
     Cut,
     Delivered,
     Divided,
@@ -39,14 +41,17 @@ from watcherd.job import (
     Withdrawn,
     step,
 )
+from watcherd.settings import Settings
 
 FAULT = Fault(
     scope=Scope.FILE, code="undecodable", message="no sound in it", hint="Look at it.", remedy=Remedy.FAIL
 )
 DONE = Plan(outcome=Outcome.DONE, folder=b"", original=b"a.mp3", sidecars=())
 LOST = Plan(outcome=Outcome.FAILED, folder=b"", original=b"a.mp3", sidecars=())
+SETTINGS = Settings(base_url="http://h/v1", model="m", prompt="", temperature=0.0, track="default", fields=())
 EVENTS: tuple[Event, ...] = (
     Started(),
+    Chosen(SETTINGS),
     Cut(Part(number=1, start=0, end=5)),
     Divided(1, (Part(number=2, start=0, end=2), Part(number=3, start=2, end=5))),
     Listened(5.0, ((1.0, 2.0),), ("w",)),
@@ -70,6 +75,7 @@ EVENTS: tuple[Event, ...] = (
 LEGAL: dict[State, set[type]] = {
     State.QUEUED: {Started, Withdrawn},
     State.PREPARING: {
+        Chosen,
         Cut,
         Divided,
         Listened,
@@ -83,6 +89,7 @@ LEGAL: dict[State, set[type]] = {
         Withdrawn,
     },
     State.TRANSLATING: {
+        Chosen,
         Cut,
         Divided,
         Listened,
@@ -183,6 +190,7 @@ def test_a_death_of_the_daemon_counts_and_an_orderly_stop_does_not() -> None:
     sent = step(step(job(), Started()), Sending("e", 1000))
     assert step(sent, Interrupted(charged=True)).crashes == 1
     assert step(sent, Interrupted(charged=False)).crashes == 0
+    assert step(replace(sent, crashes=2), Replied(b"", "text")).crashes == 0
     delivering = step(sent, Planned(DONE))
     assert step(delivering, Interrupted(charged=True)).crashes == 0
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from watcherd.faults import Fault, Remedy, Scope
-from watcherd.retry import GiveUp, PauseEndpoint, Policy, RetryAt, Split, decide, tried_for
+from watcherd.retry import LOST, GiveUp, PauseEndpoint, Policy, RetryAt, Split, bearable, decide, tried_for
 
 draws = st.floats(0, 1, exclude_max=True)
 
@@ -79,6 +82,46 @@ def test_a_file_is_never_tried_for_less_than_no_time_nor_for_longer_than_it_is_k
 ) -> None:
     rounds = [(at, fault(scope, Remedy.RETRY)) for at, scope in sorted(drawn)]
     assert 0 <= tried_for(rounds, now=now) <= max([now, *(at for at, _ in rounds)])
+
+
+def lost(part: int, seconds: float | None, code: str = "read_timeout") -> tuple[int, float | None, Fault]:
+    return part, seconds, replace(fault(Scope.FILE, Remedy.RETRY), code=code)
+
+
+@pytest.mark.parametrize(
+    ("faults", "longest"),
+    [
+        ([], math.inf),
+        ([lost(1, 40)], math.inf),
+        ([lost(1, 40), lost(2, 60)], math.inf),
+        ([lost(1, 40), lost(1, 40)], 20),
+        ([lost(1, 40), lost(1, 40, "server_error")], math.inf),
+        ([lost(0, None), lost(0, 50)], 25),
+        ([lost(0, None), lost(0, None)], math.inf),
+        ([lost(1, 60), lost(2, 40), lost(1, 60), lost(2, 40)], 20),
+        ([lost(1, 60), lost(2, 16), lost(1, 60), lost(2, 16)], 30),
+    ],
+    ids=[
+        "nothing lost",
+        "once",
+        "two parts once",
+        "twice",
+        "another fault",
+        "its length known later",
+        "its length unknown",
+        "the shortest",
+        "too short to be divided",
+    ],
+)
+def test_what_is_lost_twice_halves_the_longest_audio_of_a_request(
+    faults: list[tuple[int, float | None, Fault]], longest: float
+) -> None:
+    assert bearable(faults, shortest=16) == longest
+
+
+@pytest.mark.parametrize("code", sorted(LOST))
+def test_answers_are_lost_in_several_ways(code: str) -> None:
+    assert bearable([lost(1, 40, code), lost(1, 40, "connection_lost")], shortest=16) == 20
 
 
 UNCURABLE = [remedy for remedy in Remedy if remedy not in {Remedy.RETRY, Remedy.SPLIT}]

@@ -31,6 +31,7 @@ from watcherd.job import State
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
+from watcherd.pipeline.stock import take_stock
 from watcherd.queue import Listener, Queue
 from watcherd.retry import Policy
 from watcherd.state import StateFolder, cache_folder
@@ -199,6 +200,7 @@ class Daemon:
                 journal=rooms.journal,
                 clock=self._clock,
                 work=self._state.work,
+                reports=self._state.reports,
                 planning=asyncio.Lock(),
                 policy=Policy(attempts=folder.retry.attempts, period=folder.retry.period),
             )
@@ -285,6 +287,8 @@ class Daemon:
     async def _prune(self, queue: Queue) -> None:
         """Forget once a day what is older than the configuration wants to keep."""
         while True:
+            for bench in [bench for bench in self._benches.values() if bench.folder.stays]:
+                await take_stock(bench)
             await queue.forget(self._config.keep)
             await asyncio.sleep(PRUNE_EVERY)
 
@@ -333,13 +337,14 @@ async def _attend(intake: Intake, bench: Bench) -> None:
 async def _look_at_targets(bench: Bench) -> None:
     """Say at the start which done or failed folder is missing, and clear up what a lost move left."""
     folder = bench.folder
-    for place in (bench.places.done, bench.places.failed):
+    targets = () if folder.stays else (bench.places.done, bench.places.failed)
+    for place in targets:
         target = place.path
         inside = target.is_relative_to(folder.inbox)  # then it is made when it is first needed
         if not inside and not await bench.storage.call(os.path.isdir, target):
             hint = f"Create it: mkdir -p {target}, or mount what belongs there."
             log.warning("folder.missing", inbox=folder.name, path=str(target), hint=hint)
-    for place in (bench.places.done, bench.places.failed, bench.places.inbox):
+    for place in (*targets, bench.places.inbox):
         with contextlib.suppress(OSError, FaultError):  # a delivery that needs the folder says what is wrong
             is_over = await bench.journal.what_is_over()
             swept = await bench.storage.call(files.sweep, place, is_over=is_over)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from watcherd.faults import Fault
+from watcherd.settings import Settings
 
 
 class State(StrEnum):
@@ -91,7 +92,8 @@ class Plan:
     """A delivery, chosen before anything is written: every final name, in one folder.
 
     `folder` is relative to the inbox's done or failed folder (b"" is that folder itself); `original` is
-    the name the original gets there; `at` is when this was chosen, UTC seconds.
+    the name the original gets there; `at` is when this was chosen, UTC seconds. With `stays` the original
+    stays where it is: folder and name are its own, and the sidecars are written beside it.
     """
 
     outcome: Outcome
@@ -99,6 +101,7 @@ class Plan:
     original: bytes
     sidecars: tuple[Sidecar, ...]
     at: float = 0.0
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ class Job:
     """One settled file. `path` is relative to the inbox; times are seconds since the epoch, UTC.
 
     `attempts` counts the rounds of requests charged to the file, `crashes` how often a daemon died with the
-    file in hand; `until` is when a waiting job is due.
+    file in hand since it last got an answer; `until` is when a waiting job is due.
     """
 
     id: int
@@ -132,6 +135,13 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Started:
     """The queue took the job up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the audio is asked for with: on record before the first request, kept once there is a reply."""
+
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +195,16 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """The endpoint answered for a part: `body` as it came, on disk before anything reads it."""
+    """The endpoint answered for a part: `body` as it came, on disk before anything reads it.
+
+    With it, `answered` of the `parts` known by now have their answers.
+    """
 
     body: bytes
     format: str
     part: int = 0
+    answered: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +214,8 @@ class Reused:
     body: bytes
     format: str
     part: int = 0
+    answered: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +251,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Sidecars and original stand where the plan says."""
+    """Sidecars and original stand where the plan says.
+
+    `written` are the sidecars beside an original that stays, with the SHA-256 of their contents.
+    """
+
+    written: tuple[tuple[bytes, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +283,18 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The file went away or changed under its name; `why` is a code. If it is there, it settles anew."""
+    """The file went away or changed under its name; `why` is a code. If it is there, it settles anew.
+
+    Not so where it is `kept`: it is in its place, and nothing is to be done for it until it changes.
+    """
 
     why: str
+    kept: bool = False
 
 
 Event = (
     Started
+    | Chosen
     | Cut
     | Divided
     | Listened
@@ -301,9 +328,11 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
             return replace(job, state=State.PREPARING, fault=None)
         case Sending() if state is State.PREPARING:
             return replace(job, state=State.TRANSLATING, attempts=job.attempts + 1)
-        case Sending() | Unanswered() | Replied() if state is State.TRANSLATING:
+        case Sending() | Unanswered() if state is State.TRANSLATING:
             return job
-        case Cut() | Divided() | Listened() | Reused() | Recognised() if state in _ASKING:
+        case Replied() if state is State.TRANSLATING:  # a long file that gets on is not what daemons die of
+            return replace(job, crashes=0)
+        case Chosen() | Cut() | Divided() | Listened() | Reused() | Recognised() if state in _ASKING:
             return job
         case Refused() if state in {State.PREPARING, State.TRANSLATING}:
             return replace(job, fault=event.fault)
@@ -335,6 +364,7 @@ def step(job: Job, event: Event) -> Job:  # noqa: C901, PLR0911, PLR0912 - one t
             return replace(job, state=State.SKIPPED, reason=None, until=None)
         case (
             Started()
+            | Chosen()
             | Cut()
             | Divided()
             | Listened()

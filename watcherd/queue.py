@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -209,11 +209,19 @@ class Queue:
 
     # The desk: what an inbox tells.
 
+    async def open_folders(self, inbox: str) -> Collection[bytes]:
+        """The folders of an inbox in which files with open jobs lie."""
+        return [folder for (name, folder), jobs in self._open.items() if name == inbox and jobs]
+
     async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
         """The open jobs whose file lies directly in `folder` of an inbox."""
         if not self._open[inbox, folder]:
             return ()
         return await self._journal.open_jobs(inbox, folder)
+
+    async def kept(self, inbox: str, folder: bytes) -> Mapping[bytes, tuple[int, int]]:
+        """Size and mtime_ns of the files directly in `folder` that stay there and need nothing, by path."""
+        return await self._journal.kept.marks(inbox, folder)
 
     async def admit(self, inbox: str, path: bytes, identity: Identity) -> None:
         """A file has settled: make it a job, unless its path has an open one."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from watcherd.faults import Fault, Remedy, Scope
 
 STORAGE_PAUSE = 10.0  # seconds until an inbox's or the machine's trouble is looked at again
+# The request was through, and no whole answer came: perhaps the audio is more than the server, or something
+# on the way, has the patience for.
+LOST = frozenset({"read_timeout", "connection_lost", "garbled_reply"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,23 @@ def decide(
     ceiling = min(policy.cap, policy.base * 2.0 ** max(0, attempts - 1))
     wait = fault.retry_after if fault.retry_after is not None else ceiling * uniform
     return RetryAt(now + wait, charged=True)
+
+
+def bearable(faults: Iterable[tuple[int, float | None, Fault]], *, shortest: float) -> float:
+    """The longest audio, in seconds, to be asked for in one request for this file from now on.
+
+    `faults` ended its requests: part, seconds of its audio where they are known, fault. Half of the shortest
+    part whose answer was lost twice, infinite if there is none; a part of `shortest` or less is left alone.
+    """
+    lost: Counter[int] = Counter()
+    lengths: dict[int, float] = {}
+    for part, seconds, fault in faults:
+        if fault.code in LOST:
+            lost[part] += 1
+            if seconds is not None:
+                lengths[part] = seconds
+    twice = (length for part, length in lengths.items() if lost[part] > 1 and length > shortest)
+    return min(twice, default=math.inf) / 2
 
 
 def tried_for(attempts: Sequence[tuple[float, Fault | None]], *, now: float) -> float:

@@ -58,6 +58,11 @@ class StateFolder:
         return self.path / "work"
 
     @property
+    def reports(self) -> Path:
+        """What is wrong with files that stay in their inbox."""
+        return self.path / "reports"
+
+    @property
     def lock_file(self) -> Path:
         """Who runs here, as JSON, and while it is locked."""
         return self.path / "lock"
@@ -65,7 +70,8 @@ class StateFolder:
     def create(self) -> None:
         """Make the folder and what belongs in it; raises OSError."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.work.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.work, self.reports):
+            folder.mkdir(mode=0o700, exist_ok=True)
 
     def lock(self) -> int:
         """Take the folder for this process; returns the descriptor that holds it, raises LockedError."""

@@ -134,10 +134,9 @@ async def test_a_plain_request_leaves_prompt_and_temperature_out(endpoint: Local
 async def test_fields_headers_and_path_of_the_configuration_are_used() -> None:
     odd = 'a "quoted" name'
     with LocalEndpoint(path="inference", extra_fields={"translate", "a %22quoted%22 name"}) as endpoint:
-        fields = {"translate": "true", odd: "1"}
         settings = endpoint.settings(path="inference", headers={"X-Tenant": SecretStr("seven")})
-        client = Client(settings.model_copy(update={"fields": fields}))
-        await client.translate(an_upload(), ASK)
+        client = Client(settings)
+        await client.translate(an_upload(), replace(ASK, fields=(("translate", "true"), (odd, "1"))))
         await client.close()
         assert endpoint.requests[0].fields["translate"] == "true"
         assert endpoint.requests[0].fields["a %22quoted%22 name"] == "1"

@@ -12,6 +12,7 @@ import pytest
 from watcherd.clock import SystemClock
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.job import (
+    Chosen,
     Cut,
     Delivered,
     Divided,
@@ -42,8 +43,9 @@ from watcherd.job import (
 from watcherd.journal.answers import StoredReply
 from watcherd.journal.ledger import Kind, StoredPause
 from watcherd.journal.opening import JournalError
-from watcherd.journal.reader import reading
+from watcherd.journal.reader import Progress, reading
 from watcherd.journal.store import LEARNED_KEPT, Journal, StaleMoveError
+from watcherd.settings import Settings
 
 IDENTITY = Identity(2049, 2**63 - 1, 12, 1_700_000_000_123_456_789, -5)
 FAULT = Fault(
@@ -350,6 +352,41 @@ async def test_parts_come_back_with_their_replies_in_the_order_of_their_starts(j
     await moved(journal, job, heard)
     answered = await journal.answers.of(job.id)
     assert (answered.heard, answered.complete) == (heard, True)
+
+
+async def test_the_settings_that_were_chosen_last_come_back(journal: Journal) -> None:
+    settings = Settings(
+        base_url="http://h/v1", model="m", prompt="Ærø", temperature=0.1, track="1", fields=(("a", "b"),)
+    )
+    job = await moved(journal, await added(journal), Started(), Chosen(replace(settings, prompt="")))
+    await moved(journal, job, Chosen(settings))
+    recorded = (await journal.answers.of(job.id)).settings
+    assert recorded == settings
+    assert recorded.key == settings.key
+
+
+async def test_faults_come_back_with_the_part_and_the_length_of_what_was_asked_for(journal: Journal) -> None:
+    job = await moved(
+        journal, await added(journal), Started(), Sending("e", 1000, None, 3), Unanswered(FAULT, 3)
+    )
+    job = await moved(journal, job, SENDING, Replied(b"", "srt"), Refused(replace(FAULT, code="empty_body")))
+    await moved(journal, job, SENDING)
+    found = [(part, seconds, fault.code) for part, seconds, fault in await journal.answers.faults(job.id)]
+    assert found == [(3, None, "undecodable"), (0, 12.5, "empty_body")]
+
+
+async def test_how_far_jobs_have_come_is_read_at_once(journal: Journal, tmp_path: Path) -> None:
+    third = replace(FIRST, number=3, start=900.0, end=1500.0)
+    first = await moved(journal, await added(journal), Started(), Cut(FIRST), Cut(SECOND), Cut(third))
+    await moved(journal, first, replace(SENDING, part=1), Replied(b"{}", "srt", 1))
+    whole = await moved(journal, await added(journal, b"whole"), Started(), Cut(WHOLE))
+    heard = await moved(journal, await added(journal, b"heard"), Started(), Cut(FIRST), Listened(600.5))
+    empty = await added(journal, b"empty")
+    with reading(tmp_path / "journal #1?.sqlite3") as reader:
+        found = reader.progress([job.id for job in (first, whole, empty)])
+        assert found == {first.id: Progress(2, 3, whole=False), whole.id: Progress(0, 1, whole=True)}
+        assert reader.progress([heard.id]) == {heard.id: Progress(0, 1, whole=True)}
+        assert reader.progress([]) == {}
 
 
 async def test_a_part_that_is_divided_is_replaced_at_once(journal: Journal) -> None:

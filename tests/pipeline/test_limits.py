@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.audio import clip
+from tests.audio import clip, made, need_tools
+from tests.pipeline.test_parts import beeps, beeps_path
 from tests.pipeline.world import World, names, running_world
 from tests.servers.endpoint import Respond, error
 from watcherd.endpoint.gate import Gate
 from watcherd.endpoint.past import day_of
-from watcherd.job import State, WaitReason
+from watcherd.job import Sending, State, WaitReason
+from watcherd.media.pool import MediaPool
 from watcherd.pipeline import asking
 
 TOO_LARGE = error(413, "Maximum content size limit (26214400) exceeded")
 CLIP = 7.797  # seconds
+BYTES = 6_600  # a second of the beeps as FLAC, about
 
 
 def gate_of(world: World) -> Gate:
@@ -118,6 +121,92 @@ async def test_the_original_is_never_encoded_where_the_user_wants_it_sent_as_it_
         job = await world.run("talk.mp3")
         assert job.state is State.FAILED
         assert [name for name, _ in asked(world)] == ["audio.mp3"]
+
+
+# Answers that are lost.
+
+
+def cut_off(world: World, *, over: float) -> None:
+    """Whatever holds more than `over` seconds of FLAC is answered, but the answer ends too soon."""
+    world.endpoint.always(lambda request: Respond(cut=30) if request.size > over * BYTES else Respond())
+
+
+@need_tools
+async def test_what_is_lost_twice_is_asked_for_in_smaller_parts_of_this_file_alone(tmp_path: Path) -> None:
+    async with running_world(tmp_path, backoff=0.01, max_part=40.0, upload="flac", concurrency=1) as world:
+        cut_off(world, over=25)
+        await world.drop("long.wav", beeps())
+        await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.DONE)
+        sent = [event for _, event in world.events if isinstance(event, Sending)]
+        lost = [one.seconds or 0 for one in sent if (one.seconds or 0) > 25]
+        assert len(lost) >= 2
+        assert max(lost.count(seconds) for seconds in lost) == 2, "nothing is sent a third time"
+        cut = (await world.journal.answers.of(1)).parts
+        assert max(part.end - part.start for part in cut) <= max(lost) / 2
+        assert (await world.job(1)).attempts == 3, "it is charged as ever"
+        assert gate_of(world).max_seconds("whisper-1") is None, "the network may be to blame"
+
+
+@need_tools
+async def test_a_whole_file_that_is_lost_twice_is_cut(tmp_path: Path) -> None:
+    mp3 = made("beeps.mp3", "-i", str(beeps_path()), "-b:a", "32k").read_bytes()
+    async with running_world(tmp_path, backoff=0.01) as world:
+        world.endpoint.always(
+            lambda request: Respond(cut=30) if request.filename == "audio.mp3" else Respond()
+        )
+        await world.drop("long.mp3", mp3)
+        await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.DONE)
+        sent = [name for name, _ in asked(world)]
+        assert (sent.count("audio.mp3"), set(sent[2:])) == (2, {"audio.flac"})
+        assert max(part.end for part in (await world.journal.answers.of(1)).parts) == pytest.approx(80, abs=1)
+
+
+async def test_a_short_file_that_is_lost_again_and_again_is_tried_as_often_as_any(tmp_path: Path) -> None:
+    mp3 = clip("mp3").read_bytes()
+    async with running_world(tmp_path, backoff=0.01) as world:
+        world.endpoint.always(lambda request: Respond(cut=30) if request.size == len(mp3) else Respond())
+        await world.drop("short.mp3", mp3)
+        await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.FAILED)
+        assert [name for name, _ in asked(world)] == ["audio.mp3"] * 5 + ["audio.flac"], "and a probe"
+
+
+# More audio than is taken from one file.
+
+
+@pytest.fixture
+async def a_minute() -> AsyncIterator[MediaPool]:
+    """Workers that take no more than a minute of audio."""
+    media = MediaPool(most_seconds=60)
+    yield media
+    await media.close()
+
+
+@need_tools
+async def test_a_file_that_is_too_long_fails_before_anything_is_sent(
+    tmp_path: Path, a_minute: MediaPool
+) -> None:
+    async with running_world(tmp_path, media=a_minute, max_part=12.0, upload="flac") as world:
+        await world.drop("long.wav", beeps())
+        await world.serve(lambda: world.rest(1))
+        job = await world.job(1)
+        assert job.fault is not None
+        assert (job.state, job.fault.code) == (State.FAILED, "too_much_audio")
+        assert world.endpoint.requests == ()
+        assert names(world.home / "failed") == ["long.wav", "long.wav.error.json"]
+
+
+@need_tools
+async def test_a_header_that_claims_days_is_not_believed(tmp_path: Path) -> None:
+    flac = bytearray(made("beeps.flac", "-i", str(beeps_path())).read_bytes())
+    count = 100 * 3600 * 16_000  # samples, in the last 36 bits before the checksum
+    flac[21] = flac[21] & 0xF0 | count >> 32
+    flac[22:26] = (count & 0xFFFFFFFF).to_bytes(4)
+    async with running_world(tmp_path, max_part=40.0, upload="flac") as world:
+        await world.drop("long.flac", bytes(flac))
+        await world.serve(lambda: world.rest(1))
+        job = await world.job(1)
+        assert (job.state, job.warnings) == (State.DONE, ("shorter_than_said",))
+        assert len(world.endpoint.requests) == len((await world.journal.answers.of(1)).parts) > 1
 
 
 # Refusals.

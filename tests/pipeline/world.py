@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -82,20 +82,31 @@ class World:
 
 @asynccontextmanager
 async def running_world(
-    tmp_path: Path, *, backoff: float = 60.0, **endpoint_keys: object
+    tmp_path: Path,
+    *,
+    backoff: float = 60.0,
+    folder_keys: Mapping[str, object] | None = None,
+    local: LocalEndpoint | None = None,
+    media: MediaPool | None = None,
+    **endpoint_keys: object,
 ) -> AsyncIterator[World]:
+    """A world in `tmp_path`, on the journal of the one before if there was one there.
+
+    A `local` endpoint and a pool of workers that are given stay the caller's.
+    """
     for name in ("inbox", "done", "failed", "work"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name).mkdir(exist_ok=True)
     clock, wake = SystemClock(), asyncio.Event()
     async with AsyncExitStack() as stack:
-        local = stack.enter_context(LocalEndpoint())
+        local = local or stack.enter_context(LocalEndpoint())
         journal = await Journal.open(tmp_path / "journal.sqlite3", clock)
         stack.push_async_callback(journal.close)
-        media = MediaPool()
-        stack.push_async_callback(media.close)
+        if media is None:
+            media = MediaPool()
+            stack.push_async_callback(media.close)
         storage = Storage("inbox")
         stack.callback(storage.close)
-        settings = local.settings(timeout={"connect": 2.0, "read": 1.0}, **endpoint_keys)
+        settings = local.settings(**{"timeout": {"connect": 2.0, "read": 1.0}} | endpoint_keys)
         gate = Gate(
             settings, client=partial(Client, settings), wake=wake, clock=clock, past=Past(journal.ledger)
         )
@@ -107,7 +118,7 @@ async def running_world(
             failed=tmp_path / "failed",
             endpoint="here",
             temperature=0.5,
-        )
+        ).model_copy(update=dict(folder_keys or {}))
         bench = Bench(
             folder=folder,
             gate=gate,
@@ -116,6 +127,7 @@ async def running_world(
             journal=journal,
             clock=clock,
             work=tmp_path / "work",
+            reports=tmp_path / "reports",
             planning=asyncio.Lock(),
             policy=Policy(base=backoff),
         )
@@ -127,4 +139,5 @@ async def running_world(
             clock=clock,
             listener=lambda job, event: events.append((job, event)),
         )
+        await queue.recover()
         yield World(tmp_path, queue, journal, local, events)

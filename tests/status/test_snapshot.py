@@ -10,7 +10,7 @@ from watcherd.cli.table import table
 from watcherd.control import EndpointLive, InboxLive
 from watcherd.faults import Fault, Remedy, Scope
 from watcherd.job import Identity, Job, State, WaitReason
-from watcherd.journal.reader import Seen
+from watcherd.journal.reader import Progress, Seen
 from watcherd.status.shapes import DaemonStatus, Status
 from watcherd.status.snapshot import NOTHING, Record, status_of
 
@@ -113,6 +113,35 @@ def test_times_are_whole_seconds_in_utc() -> None:
     shown = snapshot(record=replace(NOTHING, waiting=[Seen(JOB, NOW + 0.9)]))
     assert '"changed_at":"2023-11-14T22:13:20Z"' in shown.model_dump_json()
     assert '"until":"2023-11-14T22:14:20Z"' in shown.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (Progress(7, 18, whole=True), "[7 of 18 parts]"),
+        (Progress(7, 12, whole=False), "[7 of at least 12 parts]"),
+        (Progress(0, 1, whole=True), ""),
+        (None, ""),
+    ],
+)
+def test_a_file_of_several_parts_shows_how_far_it_is(progress: Progress | None, said: str) -> None:
+    known = {} if progress is None else {JOB.id: progress}
+    jobs = [Seen(replace(JOB, fault=None), NOW)]
+    in_flight = [Seen(replace(JOB, state=State.TRANSLATING, reason=None, fault=None), NOW)]
+    shown = snapshot(record=replace(NOTHING, waiting=jobs, in_flight=in_flight, progress=known))
+    lines = [line for line in table(shown).splitlines() if r"\xff.mp3" in line]
+    assert [said in line for line in lines] == [True, True]
+    assert ["parts]" in line for line in lines] == [bool(said)] * 2
+    expected = None if progress is None else (progress.answered, progress.known, progress.whole)
+    for parts in (shown.waiting[0].parts, shown.in_flight[0].parts):
+        assert (None if parts is None else (parts.answered, parts.known, parts.all_known)) == expected
+
+
+def test_a_file_that_is_done_tells_no_parts() -> None:
+    """What was answered for it may be forgotten by then."""
+    known = {JOB.id: Progress(1, 3, whole=True)}
+    shown = snapshot(record=replace(NOTHING, recent=[Seen(JOB, NOW)], progress=known))
+    assert shown.recent[0].parts is None
 
 
 def test_the_table_shows_ten_jobs_of_a_kind_and_counts_the_rest() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from watcherd.status.shapes import Counts, DaemonStatus, EndpointStatus, InboxStatus, JobStatus, Status
+from watcherd.status.shapes import (
+    Counts,
+    DaemonStatus,
+    EndpointStatus,
+    InboxStatus,
+    JobStatus,
+    PartsStatus,
+    Status,
+)
 
 ROWS = 10  # jobs under each heading
 _DEEPER = " " * 14
@@ -74,6 +82,8 @@ def _jobs(title: str, jobs: list[JobStatus]) -> Iterator[str]:
 
 def _job(job: JobStatus) -> Iterator[str]:
     text = f"  {job.state:<11} {job.inbox}: {job.file}"
+    if job.parts is not None and job.parts.known > 1:
+        text += f"  [{_parts(job.parts)}]"
     if job.reason is not None:
         text += f"  [{job.reason}" + ("]" if job.until is None else f", until {_time(job.until)}]")
     if job.warnings:
@@ -81,6 +91,11 @@ def _job(job: JobStatus) -> Iterator[str]:
     yield text
     if job.fault is not None:
         yield from _explained(job.fault.message, job.fault.hint)
+
+
+def _parts(parts: PartsStatus) -> str:
+    least = "" if parts.all_known else "at least "
+    return f"{parts.answered} of {least}{parts.known} parts"
 
 
 def _explained(*sentences: str) -> Iterator[str]:

@@ -41,12 +41,16 @@ _BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is asked of the endpoint; `plain` leaves out prompt and temperature."""
+    """What is asked of the endpoint; `plain` leaves out prompt and temperature.
+
+    `fields` are further ones, by name and value; they take the place of ours.
+    """
 
     model: str
     prompt: str
     temperature: float
     format: ReplyFormat
+    fields: tuple[tuple[str, str], ...] = ()
     plain: bool = False
 
 
@@ -95,7 +99,7 @@ class Client:
         Raises FaultError for every other outcome, and whatever `upload.blocks` raises.
         """
         started = time.monotonic()
-        fields = _fields(ask) | self._endpoint.fields
+        fields = _fields(ask) | dict(ask.fields)
         reply = await self._request("POST", self._endpoint.path, lambda: Form(fields, upload))
         request_id = one_line(reply.response.headers.get("x-request-id", ""))[:128] or None
         return Answer(body=reply.body, request_id=request_id, seconds=time.monotonic() - started)

@@ -6,8 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from watcherd.faults import Fault
 from watcherd.job import Listened, Part
 from watcherd.journal.connection import Connection
+from watcherd.journal.rows import fault_from, settings_from
+from watcherd.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,14 @@ class StoredReply:
 class Answered:
     """How far a job has come: its parts in the order of their starts, and the replies by their numbers.
 
-    `heard` is there once all of its audio was decoded: then there are no more parts to come.
+    `heard` is there once all of its audio was decoded: then there are no more parts to come. `settings` are
+    those that were chosen last.
     """
 
     parts: tuple[Part, ...] = ()
     replies: Mapping[int, StoredReply] | None = None
     heard: Listened | None = None
+    settings: Settings | None = None
 
     @property
     def missing(self) -> tuple[Part, ...]:
@@ -53,7 +58,8 @@ class Answers:
         select = self._connection.select
         parts = await select("SELECT * FROM parts WHERE job_id = ? ORDER BY start, number", job_id)
         replies = await select("SELECT part, body, format FROM replies WHERE job_id = ?", job_id)
-        heard = await select("SELECT heard FROM jobs WHERE id = ? AND heard IS NOT NULL", job_id)
+        jobs = await select("SELECT heard, settings FROM jobs WHERE id = ?", job_id)
+        heard, settings = (jobs[0]["heard"], jobs[0]["settings"]) if jobs else (None, None)
         return Answered(
             tuple(
                 Part(
@@ -67,8 +73,18 @@ class Answers:
                 for row in parts
             ),
             {row["part"]: StoredReply(row["body"], row["format"]) for row in replies},
-            _heard(heard[0]["heard"]) if heard else None,
+            None if heard is None else _heard(heard),
+            None if settings is None else settings_from(settings),
         )
+
+    async def faults(self, job_id: int) -> list[tuple[int, float | None, Fault]]:
+        """What ended the requests of a job that ended with a fault: part, seconds of its audio, fault.
+
+        Oldest first; the seconds are None where they were not known.
+        """
+        query = "SELECT part, seconds, fault FROM requests WHERE job_id = ? AND fault IS NOT NULL ORDER BY id"
+        rows = await self._connection.select(query, job_id)
+        return [(row["part"], row["seconds"], fault_from(row["fault"])) for row in rows]
 
     async def knows_content(self, quick: str) -> bool:
         """Whether a file of the same size, beginning and end was answered before."""

@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from watcherd.job import (
+    Chosen,
     Cut,
+    Delivered,
     Divided,
     Event,
     Job,
@@ -22,7 +24,8 @@ from watcherd.job import (
     Unanswered,
     Withdrawn,
 )
-from watcherd.journal.rows import fault_text
+from watcherd.journal.kept import written_text
+from watcherd.journal.rows import fault_text, settings_text
 
 Execute = Callable[[str, Sequence[object]], sqlite3.Cursor]
 
@@ -34,6 +37,8 @@ def record_detail(  # noqa: C901, PLR0912 - a case for each event
 ) -> None:
     """Record parts, requests and replies as the event says; `before` is the job before it."""
     match event:
+        case Chosen():
+            execute("UPDATE jobs SET settings = ? WHERE id = ?", (settings_text(event.settings), job.id))
         case Cut():
             _insert_part(execute, job, event.part)
         case Divided():
@@ -72,11 +77,26 @@ def record_detail(  # noqa: C901, PLR0912 - a case for each event
             _end_request(execute, job, event, now)
         case Unanswered():
             _end_request(execute, job, event, now)
+        case Delivered() if job.plan is not None and job.plan.stays:
+            if event.written:
+                execute("UPDATE jobs SET written = ? WHERE id = ?", (written_text(event.written), job.id))
+            _keep(execute, job)
+        case Withdrawn() if event.kept:
+            _keep(execute, job)
         case Withdrawn():  # an answer for known content serves when that content comes again
             unknown = "(SELECT id FROM jobs WHERE id = ? AND sha256 IS NULL)"
             execute(f"DELETE FROM replies WHERE job_id = {unknown}", (job.id,))
         case _:
             pass
+
+
+def _keep(execute: Execute, job: Job) -> None:
+    """The file stays as it is: it arrives again when it changes."""
+    folder = job.path.rpartition(b"/")[0]
+    execute(
+        "INSERT OR REPLACE INTO kept (inbox, folder, path, size, mtime_ns, job_id) VALUES (?, ?, ?, ?, ?, ?)",
+        (job.inbox, folder, job.path, job.identity.size, job.identity.mtime_ns, job.id),
+    )
 
 
 def _insert_part(execute: Execute, job: Job, part: Part) -> None:

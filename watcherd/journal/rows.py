@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from watcherd.faults import Fault, Remedy, Scope
 from watcherd.job import Identity, Job, Outcome, Plan, Sidecar, State, WaitReason
+from watcherd.settings import Settings
 
 
 class Row(Protocol):
@@ -45,6 +46,7 @@ def plan_text(plan: Plan) -> str:
             "original": _text(plan.original),
             "sidecars": [[_text(sidecar.name), sidecar.format] for sidecar in plan.sidecars],
             "at": plan.at,
+            "stays": plan.stays,
         }
     )
 
@@ -57,6 +59,7 @@ def _plan_from(text: str) -> Plan:
         original=_bytes(data["original"]),
         sidecars=tuple(Sidecar(_bytes(name), kind) for name, kind in data["sidecars"]),
         at=data["at"],
+        stays=data["stays"],
     )
 
 
@@ -69,6 +72,17 @@ def fault_from(text: str) -> Fault:
     """A fault from `fault_text`."""
     data = json.loads(text)
     return Fault(**{**data, "scope": Scope(data["scope"]), "remedy": Remedy(data["remedy"])})
+
+
+def settings_text(settings: Settings) -> str:
+    """Request settings as JSON."""
+    return json.dumps(dataclasses.asdict(settings))
+
+
+def settings_from(text: str) -> Settings:
+    """Request settings from `settings_text`."""
+    data = json.loads(text)
+    return Settings(**{**data, "fields": tuple((name, value) for name, value in data["fields"])})
 
 
 def _text(name: bytes) -> str:

@@ -24,12 +24,18 @@ from watcherd.job import (
 from watcherd.journal.answers import Answers
 from watcherd.journal.connection import Connection
 from watcherd.journal.details import record_detail
+from watcherd.journal.kept import Kept
 from watcherd.journal.ledger import Ledger
 from watcherd.journal.opening import transaction
 from watcherd.journal.rows import fault_from, fault_text, job_from, plan_text
 
 _OPEN = "state NOT IN ('done', 'failed', 'skipped')"
 _FINAL = f"(SELECT id FROM jobs WHERE NOT ({_OPEN}))"
+# What was written beside a file that stays must be known for as long as the file is there.
+_STAYS = (
+    "(SELECT job_id FROM kept UNION ALL"
+    " SELECT id FROM jobs JOIN kept USING (inbox, folder, path) WHERE written IS NOT NULL)"
+)
 LEDGER_KEPT = 2 * 24 * 3600.0  # seconds; a day's budget needs the requests of that day
 LEARNED_KEPT = 30 * 24 * 3600.0  # seconds; servers change, and learn again costs one refusal
 
@@ -40,10 +46,14 @@ class StaleMoveError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One round of requests: when it began (UTC seconds), and the fault that ended it, if any."""
+    """One round of requests: when it began (UTC seconds), and the fault that ended it, if any.
+
+    `answered` says that some part of the file got its answer in it all the same.
+    """
 
     sent_at: float
     fault: Fault | None
+    answered: bool
 
 
 class Journal:
@@ -55,6 +65,7 @@ class Journal:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self.ledger = Ledger(connection)
         self.answers = Answers(connection)
+        self.kept = Kept(connection)
         self._connection = connection
         self._clock = clock
 
@@ -142,15 +153,22 @@ class Journal:
 
     async def attempts(self, job_id: int) -> list[Attempt]:
         """The rounds of requests made for a job, oldest first; a round's fault is what ended it."""
-        query = "SELECT round, part, sent_at, fault FROM requests WHERE job_id = ? ORDER BY id"
+        query = "SELECT round, part, sent_at, ended_at, fault FROM requests WHERE job_id = ? ORDER BY id"
         began: dict[int, float] = {}
         faults: dict[int, dict[int, Fault | None]] = {}
+        answered: set[int] = set()
         for row in await self._connection.select(query, job_id):
             began.setdefault(row["round"], row["sent_at"])
             fault = None if row["fault"] is None else fault_from(row["fault"])
             faults.setdefault(row["round"], {})[row["part"]] = fault  # a part's last request counts
+            if fault is None and row["ended_at"] is not None:
+                answered.add(row["round"])
         return [
-            Attempt(at, next((one for one in faults[number].values() if one is not None), None))
+            Attempt(
+                at,
+                next((one for one in faults[number].values() if one is not None), None),
+                number in answered,
+            )
             for number, at in began.items()
         ]
 
@@ -222,7 +240,8 @@ class Journal:
     def _prune(self, jobs_before: float, replies_before: float) -> int:
         statements = (
             (f"DELETE FROM replies WHERE received_at < ? AND job_id IN {_FINAL}", replies_before),
-            (f"DELETE FROM jobs WHERE changed_at < ? AND id IN {_FINAL}", jobs_before),
+            ("DELETE FROM kept WHERE missing_since < ?", jobs_before),
+            (f"DELETE FROM jobs WHERE changed_at < ? AND id IN {_FINAL} AND id NOT IN {_STAYS}", jobs_before),
             ("DELETE FROM requests WHERE job_id IS NULL AND sent_at < ?", self._clock.now() - LEDGER_KEPT),
             ("DELETE FROM learned WHERE learned_at < ?", self._clock.now() - LEARNED_KEPT),
         )

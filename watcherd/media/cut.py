@@ -20,7 +20,8 @@ SHORTEST = 3.0  # seconds; endpoints refuse less than 0.1, and of less than a fe
 LEAST_CAP = 8.0  # seconds; smaller caps than this are taken for this
 
 _REACH = 60.0  # seconds on either side of the target; in speech there is a pause in every ten
-_LEAST_SILENCE = 0.1  # seconds of it that have to lie within reach
+_LEAST_SILENCE = 0.4  # seconds; what is shorter may be soft consonants in speech without a pause
+_LEAST_IN_REACH = 0.1  # seconds of it
 _LONG_SILENCE = 3.0  # seconds; anything longer is no better a place
 _MARGIN = 0.5  # seconds of a long silence that stay on either side of a cut
 _NEARLY_FULL = 0.9  # of the cap: where parts end if they may choose
@@ -183,6 +184,17 @@ def divide(whole: Stretch, silences: Sequence[tuple[float, float]], *, longest: 
     return (*parts, Stretch(start, whole.end, own_start, whole.own_end))
 
 
+def expected(seconds: float, cutting: Cutting, *, rate: float) -> int:
+    """About how many parts there will be, as far as that can be said without listening.
+
+    It supposes speech with a pause near every target. Where that lies elsewhere there is one part more or
+    less; silent parts, which are not sent, count as well.
+    """
+    longest = max(min(cutting.max_part, cutting.max_bytes / rate), LEAST_CAP)
+    target = _NEARLY_FULL * longest if cutting.target is None else min(cutting.target, longest)
+    return 1 + math.ceil(max(0.0, seconds - longest) / target)
+
+
 def sound(start: float, end: float, silences: Sequence[tuple[float, float]]) -> float:
     """How many seconds from `start` to `end` lie in no silence."""
     return end - start - sum(stop - begin for begin, stop in _clipped(silences, start, end))
@@ -198,9 +210,10 @@ def _best(
 ) -> float | None:
     """The place to cut: a silence counts by its length, and for half of that at the edge of reach."""
     best, worth = None, 0.0
-    for begin, stop in _clipped(silences, earliest, latest):
+    pauses = [(begin, stop) for begin, stop in silences if stop - begin >= _LEAST_SILENCE]
+    for begin, stop in _clipped(pauses, earliest, latest):
         length = stop - begin
-        if length < _LEAST_SILENCE:
+        if length < _LEAST_IN_REACH:
             continue
         margin = min(_MARGIN, length / 2)
         at = min(max(target, begin + margin), stop - margin)

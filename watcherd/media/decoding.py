@@ -34,6 +34,7 @@ _SILENCE_EVER = 24 * 3600 * RATE
 _TRUE_HEADERS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}  # others are judged by their last time stamp
 # Of others, FFmpeg guesses the length from the bit rate.
 _HEADERS_TELL = _TRUE_HEADERS | {"aiff", "asf", "avi", "caf", "flac", "flv", "ogg", "w64", "wav"}
+_UNBROKEN = {"flac", "ogg"}  # they have no holes of their own: where one is, something was lost
 _CLOCK_JUMP = -RATE
 _SILENT_BLOCK = RATE
 _GATHERED = 16384  # samples
@@ -86,7 +87,7 @@ class Decoding:
     def warnings(self) -> list[Warned]:
         """What was not as it should be, so far."""
         seen = {
-            Warned.BROKEN_PACKETS: self._packets.broken,
+            Warned.BROKEN_PACKETS: self._packets.broken or self._line.lost,
             Warned.FORMAT_CHANGED: self._line.changes,
             Warned.CLOCK_JUMPED: self._line.jumps,
         }
@@ -230,6 +231,7 @@ class _TimeLine:
     def __init__(self, container: InputContainer) -> None:
         end = (duration_of(container) or 0) * RATE if container.format.name in _TRUE_HEADERS else 0
         self._allowance = min(max(end, _SILENCE_AT_MOST), _SILENCE_EVER)
+        self._unbroken = container.format.name in _UNBROKEN
         self._shift = 0  # what the clock has jumped by, in samples
         self._resample: _Resample = _new_resampler()
         self._gathered = AudioFifo()
@@ -241,6 +243,7 @@ class _TimeLine:
         self.start = 0
         self.changes = 0
         self.jumps = 0
+        self.lost = 0  # holes that damage has left
 
     def place(self, frame: AudioFrame, *, zero: int) -> Iterator[bytes]:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -285,6 +288,7 @@ class _TimeLine:
             self.jumps += bool(self.written or self._gathered.samples)
         elif missing > _SMALLEST_GAP:
             self._allowance -= missing
+            self.lost += self._unbroken and bool(self.written or self._gathered.samples)
             yield from self.finish()
             while (rest := due - self.written) > 0:
                 samples = min(rest, _SILENT_BLOCK)

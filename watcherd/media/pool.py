@@ -68,6 +68,7 @@ class MediaPool:
         self._idle_for = idle
         self._probe_deadline = probe_deadline
         self._stall = stall
+        self.most_seconds = most_seconds
         self._bounds = {"most_seconds": most_seconds, "most_bytes": most_bytes, "most_work": MOST_WORK}
         self._jobs: dict[Child, int] = {}  # every worker that is kept or busy, and how many jobs it has done
         self._idle: dict[Child, asyncio.TimerHandle] = {}

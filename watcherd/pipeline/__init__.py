@@ -2,6 +2,8 @@
 
 journey     top to bottom: open, answer, deliver; what a fault leads to
 original    the job's file, opened once
+delivering  its end: names chosen and recorded, files in their places
+staying     what is different for a file that stays in its inbox; stock: which of those are still there
 answering   its transcript: from the journal, or from the endpoint
 asking      one part's requests, with the fall-backs that refusals call for
 crew        parts that are asked for at once; relay: what they tell, one after the other

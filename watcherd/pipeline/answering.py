@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import math
 import threading
 from dataclasses import replace
 
 from watcherd.endpoint.client import Upload
 from watcherd.endpoint.reply import ReplyFormat, read_reply
-from watcherd.faults import Fault, FaultError, Remedy
+from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.inbox import content
-from watcherd.job import Cut, Divided, Event, Job, Listened, Part, Recognised, Refused, Reused, Sending
+from watcherd.job import (
+    Chosen,
+    Cut,
+    Divided,
+    Event,
+    Job,
+    Listened,
+    Part,
+    Recognised,
+    Refused,
+    Replied,
+    Reused,
+    Sending,
+)
 from watcherd.journal.answers import Answered
 from watcherd.media.cut import Stretch, divide
 from watcherd.media.findings import Heard
@@ -24,6 +35,8 @@ from watcherd.pipeline.crew import Crew
 from watcherd.pipeline.original import Original
 from watcherd.pipeline.relay import Tell
 from watcherd.pipeline.shipping import Shipping
+from watcherd.retry import bearable
+from watcherd.settings import Settings
 from watcherd.subtitles.language import judged
 from watcherd.subtitles.merge import PartTranscript, is_doubtful, merge
 from watcherd.transcript import Transcript
@@ -31,38 +44,54 @@ from watcherd.transcript import Transcript
 FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
 SHORTEST = 16.0  # seconds; a part that is refused for its length or size at this one is given up
 NOTHING = Transcript(segments=())
+_NO_MODEL = frozenset({"model_unknown", "model_forbidden", "model_unavailable"})
 
 
 class Answering:
     """One job's way to a transcript.
 
-    `attempts` counts the rounds of requests, those of earlier journeys included.
+    `attempts` counts the rounds of requests, those of earlier journeys included; `settings` are what it is
+    asked for with.
     """
 
     def __init__(self, job: Job, bench: Bench, original: Original) -> None:
         self.attempts = job.attempts
+        self.settings = bench.settings
         self._job = job
         self._bench = bench
         self._original = original
         self._parts: list[Part] = []  # in the order of their starts
         self._transcripts: dict[int, Transcript] = {}
         self._unreadable: dict[int, Fault] = {}
+        self._answered: set[int] = set()  # numbers of parts
         self._heard: Listened | None = None
+        self._bearable = math.inf  # seconds of audio in one request
         self._next = 1  # number of the next part
         self._sent = False
 
     async def recall(self) -> None:
         """Take up what is on record for the job."""
-        answered = await self._bench.journal.answers.of(self._job.id)
+        answers = self._bench.journal.answers
+        answered, faults = await answers.of(self._job.id), await answers.faults(self._job.id)
+        self._bearable = bearable(faults, shortest=SHORTEST)
+        if answered.replies and answered.settings is not None:
+            refused = bool(faults) and faults[-1][2].code in _NO_MODEL
+            self.settings = _kept(answered.settings, now=self._bench.settings, refused=refused)
         self._parts, self._heard = list(answered.parts), answered.heard
         self._next = 1 + max((part.number for part in self._parts), default=0)
         self._read(answered)
+        self._answered = {part.number for part in self._parts if part.silent} | self._transcripts.keys()
 
     @property
     def complete(self) -> bool:
         """Whether every part has its transcript, and no part is to come."""
         whole = self._heard is not None or any(math.isinf(part.end) for part in self._parts)
         return bool(self._parts) and whole and not self._missing
+
+    def shipping(self) -> Shipping:
+        """What is sent of the original, once it is open."""
+        fd, size = self._original.fd, self._job.identity.size
+        return Shipping(fd, size, self._bench, self.settings, bearable=self._bearable)
 
     @property
     def silences(self) -> tuple[tuple[float, float], ...]:
@@ -94,10 +123,11 @@ class Answering:
             if isinstance(event, Sending) and not self._sent:
                 self._sent = True
                 self.attempts += 1
-            await tell(event)
+            await tell(self._counted(event))
 
         self._tell = told
         bench = self._bench
+        await self._tell(Chosen(self.settings))
         for number, fault in self._unreadable.items():
             await self._tell(Refused(fault, number))
         quick = await bench.storage.ask(content.quick_key, self._original.fd, self._job.identity.size)
@@ -106,34 +136,36 @@ class Answering:
         try:
             if not self._parts and await bench.journal.answers.knows_content(quick):
                 await self._adopt(await hashing)
-            shipping = Shipping(self._original.fd, self._job.identity.size, bench)
-            if not self.complete:
-                await self._ask(shipping)
+            shipping = self.shipping()
+            failure = None if self.complete else await self._asked(shipping)
             sha256 = await hashing
             await self._original.check()
-            await self._tell(Recognised(quick, sha256, self._request_key(), shipping.seconds))
+            await self._tell(Recognised(quick, sha256, self.settings.key, shipping.seconds))
+            if failure is not None:
+                raise failure
         finally:
             stop.set()
             await asyncio.wait({hashing}, timeout=FAREWELL)  # storage may not answer
-
-    def _request_key(self) -> str:
-        """All that decides what the endpoint answers, beside the audio; formats and names do not."""
-        bench = self._bench
-        asked = (
-            bench.endpoint.base_url,
-            bench.model,
-            bench.folder.prompt,
-            bench.folder.temperature,
-            bench.folder.track,
-            sorted(bench.endpoint.fields.items()),
-        )
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
     # What is known.
 
     @property
     def _missing(self) -> list[Part]:
         return [part for part in self._parts if not part.silent and part.number not in self._transcripts]
+
+    def _counted(self, event: Event) -> Event:
+        """The event with how far the job is by it."""
+        match event:
+            case Replied() | Reused():
+                self._answered.add(event.part)
+                return replace(event, answered=len(self._answered), parts=len(self._parts))
+            case Refused():
+                self._answered.discard(event.part)
+            case Cut() if event.part.silent:
+                self._answered.add(event.part.number)
+            case _:
+                pass
+        return event
 
     def _read(self, answered: Answered) -> None:
         for number, reply in (answered.replies or {}).items():
@@ -144,7 +176,7 @@ class Answering:
 
     async def _adopt(self, sha256: str) -> None:
         """Take over the parts and replies of another job with the same content and request settings."""
-        known = await self._bench.journal.answers.to(sha256, self._request_key())
+        known = await self._bench.journal.answers.to(sha256, self.settings.key)
         if known is None:
             return
         await self._original.check()
@@ -167,19 +199,32 @@ class Answering:
 
     # What is asked for.
 
+    async def _asked(self, shipping: Shipping) -> FaultError | None:
+        """Ask; return the fault of a file that has answers all the same: they serve who tries it again."""
+        try:
+            await self._ask(shipping)
+        except FaultError as error:
+            if error.fault.scope is not Scope.FILE or not self._transcripts:
+                raise
+            return error
+        return None
+
     async def _ask(self, shipping: Shipping) -> None:
         if not self._parts or math.isinf(self._parts[0].end):
             upload = await shipping.as_it_is()
             if upload is not None:
                 await self._ask_whole(shipping, upload)
             elif self._parts:
-                await self._replace(self._parts[0], ())
+                await self._give_way(self._parts[0], shipping.longest)
+        if not self._parts:
+            await shipping.check_length()
         while not self.complete:
             await self._ask_parts(shipping)
 
     async def _ask_whole(self, shipping: Shipping, upload: Upload) -> None:
         """Send the original itself; if it cannot be taken, its place is free for parts afterwards."""
-        if self._bench.endpoint.budget is not None:
+        # Its length counts against a budget, and tells whether it is worth cutting once it was lost.
+        if self._bench.endpoint.budget is not None or self.attempts:
             await shipping.measure()
         if not self._parts:
             await self._add(Part(number=0))
@@ -193,8 +238,8 @@ class Answering:
             if error.fault.code == "gateway_timeout":
                 await shipping.measure()
                 if shipping.seconds is not None:
-                    await self._bench.gate.learn_length(self._bench.model, shipping.seconds / 2)
-            await self._replace(whole, ())
+                    await self._bench.gate.learn_length(self.settings.model, shipping.seconds / 2)
+            await self._give_way(whole, shipping.longest)
             return
         unplaced = not transcript.timed and transcript.duration is None
         if unplaced or is_doubtful(transcript):
@@ -202,7 +247,15 @@ class Answering:
 
     async def _one(self, part: Part, upload: Upload, shipping: Shipping) -> Transcript:
         seconds = shipping.seconds if math.isinf(part.end) else part.end - part.start
-        asking = Asking(self._job, part, seconds, bench=self._bench, original=self._original, tell=self._tell)
+        asking = Asking(
+            self._job,
+            part,
+            seconds,
+            settings=self.settings,
+            bench=self._bench,
+            original=self._original,
+            tell=self._tell,
+        )
         transcript = self._transcripts[part.number] = await asking.transcript(upload)
         if math.isinf(part.end):
             shipping.seconds = asking.seconds
@@ -276,6 +329,14 @@ class Answering:
                 pieces = divide(_stretch(part), self.silences, longest=longest)
                 await self._replace(part, pieces)
 
+    async def _give_way(self, whole: Part, longest: float) -> None:
+        """Free the place of the whole file for parts: they are cut on the way, unless all is known by now."""
+        known = self._heard
+        everything = Stretch(0.0, 0.0 if known is None else known.duration, -math.inf, math.inf)
+        await self._replace(
+            whole, () if known is None else divide(everything, self.silences, longest=longest)
+        )
+
     async def _replace(self, part: Part, pieces: tuple[Stretch, ...]) -> None:
         into = tuple(
             Part(
@@ -292,6 +353,17 @@ class Answering:
         self._parts = sorted(
             [*(one for one in self._parts if one is not part), *into], key=lambda one: (one.start, one.number)
         )
+
+
+def _kept(first: Settings, *, now: Settings, refused: bool) -> Settings:
+    """The settings of what is answered already, as far as they have a meaning `now`.
+
+    Another address has its own models and fields; and so has one that `refused` a model that is not asked for
+    any more.
+    """
+    if first.base_url == now.base_url and not (refused and first.model != now.model):
+        return first
+    return replace(now, prompt=first.prompt, temperature=first.temperature, track=first.track)
 
 
 def _stretch(part: Part) -> Stretch:

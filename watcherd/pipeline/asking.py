@@ -19,6 +19,7 @@ from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original
 from watcherd.pipeline.relay import Tell
 from watcherd.pipeline.shipping import FLAC
+from watcherd.settings import Settings
 from watcherd.subtitles.loops import is_looping
 from watcherd.transcript import Transcript
 
@@ -32,18 +33,27 @@ class Asking:
     """One round for one part of a job; `seconds` of audio, where that is known."""
 
     def __init__(
-        self, job: Job, part: Part, seconds: float | None, *, bench: Bench, original: Original, tell: Tell
+        self,
+        job: Job,
+        part: Part,
+        seconds: float | None,
+        *,
+        settings: Settings,
+        bench: Bench,
+        original: Original,
+        tell: Tell,
     ) -> None:
         self.seconds = seconds
         self._job = job
         self._part = part
+        self._settings = settings
         self._bench = bench
         self._original = original
         self._tell = tell
-        self._asked = bench.gate.format_for(bench.model)
+        self._asked = bench.gate.format_for(settings.model)
         self._plain = False
         self._untimed = False  # whether a bare text was refused for the hope of a timed one
-        self._prompt = bench.folder.prompt
+        self._prompt = settings.prompt
 
     async def transcript(self, upload: Upload) -> Transcript:
         """Ask until there is an answer or nothing left to change; raises FaultError and ClosedError."""
@@ -60,7 +70,7 @@ class Asking:
             if self._prompt and is_looping(transcript):
                 self._prompt = ""  # prompts make a model repeat itself; what comes now counts
                 continue
-            await self._bench.gate.learn_format(self._bench.model, self._asked)
+            await self._bench.gate.learn_format(self._settings.model, self._asked)
             return transcript
 
     def _change(self, fault: Fault) -> None:
@@ -106,17 +116,18 @@ class Asking:
 
     def _ask(self) -> Ask:
         return Ask(
-            model=self._bench.model,
+            model=self._settings.model,
             prompt=self._prompt,
-            temperature=self._bench.folder.temperature,
+            temperature=self._settings.temperature,
             format=self._asked,
+            fields=self._settings.fields,
             plain=self._plain,
         )
 
     # What a fault means for this part, with its history.
 
     async def _judged(self, fault: Fault, upload: Upload) -> Fault:
-        gate, model = self._bench.gate, self._bench.model
+        gate, model = self._bench.gate, self._settings.model
         match fault.code:
             case "too_large":
                 await gate.learn_size(model, upload.size)
@@ -152,7 +163,8 @@ async def fault_of(bench: Bench) -> Fault | None:
 
     name, kind = FLAC
     upload = Upload(name=name, content_type=kind, size=len(clip), blocks=blocks)
-    ask = Ask(model=bench.model, prompt="", temperature=0, format=bench.gate.format_for(bench.model))
+    learned, fields = bench.gate.format_for(bench.model), bench.settings.fields
+    ask = Ask(model=bench.model, prompt="", temperature=0, format=learned, fields=fields)
     sent_at, fault = bench.clock.now(), None
     try:
         async with bench.gate.client(CLIP_SECONDS) as client:

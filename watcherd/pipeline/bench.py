@@ -14,6 +14,7 @@ from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
 from watcherd.place import Place
 from watcherd.retry import Policy
+from watcherd.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ class Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What the journeys of one inbox work with; `work` is our own folder for encoded audio.
+    """What the journeys of one inbox work with.
 
-    With `beside` the original stays where it is and its sidecars go into that folder.
+    `work` is our own folder for encoded audio, `reports` for what is wrong with files that stay. With
+    `beside` the original stays where it is and its sidecars go into that folder.
     """
 
     folder: Folder
@@ -45,6 +47,7 @@ class Bench:
     journal: Journal
     clock: Clock
     work: Path
+    reports: Path
     planning: asyncio.Lock
     beside: Path | None = None
     policy: Policy = field(default_factory=Policy)
@@ -62,3 +65,16 @@ class Bench:
     def model(self) -> str:
         """The model that the inbox asks for."""
         return self.folder.model or self.endpoint.model
+
+    @property
+    def settings(self) -> Settings:
+        """What audio is asked for with, as it is configured now."""
+        folder, endpoint = self.folder, self.endpoint
+        return Settings(
+            base_url=endpoint.base_url,
+            model=self.model,
+            prompt=folder.prompt,
+            temperature=folder.temperature,
+            track=folder.track,
+            fields=tuple(sorted(endpoint.fields.items())),
+        )

@@ -6,44 +6,33 @@ carried out, and a journey that was cut off anywhere begins again with what the 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
-from watcherd.delivery import beside, files, names, report
 from watcherd.endpoint.gate import ClosedError, OverBudgetError
 from watcherd.faults import Fault, FaultError, Remedy, Scope, storage_fault
 from watcherd.job import (
     CRASHES,
-    Delivered,
     Event,
     Job,
-    Outcome,
-    Plan,
-    Planned,
     Postponed,
     WaitReason,
     Withdrawn,
 )
+from watcherd.journal.store import Attempt
 from watcherd.logs import escaped
 from watcherd.pipeline.answering import Answering
 from watcherd.pipeline.asking import fault_of
 from watcherd.pipeline.bench import Bench
+from watcherd.pipeline.delivering import Delivering
 from watcherd.pipeline.original import Original, WithdrawnError
 from watcherd.pipeline.relay import Relay
 from watcherd.pipeline.shipping import CutShortError
-from watcherd.place import Place
+from watcherd.pipeline.staying import Staying
 from watcherd.retry import STORAGE_PAUSE, GiveUp, PauseEndpoint, RetryAt, Split, decide, tried_for
-from watcherd.subtitles.cues import cues
-from watcherd.subtitles.formats import render
-from watcherd.subtitles.shape import Shape, shape_of
-from watcherd.transcript import Transcript
-
-LONG = 500  # segments; the cues of fewer are shaped in a moment
 
 
 class Journey:
@@ -70,11 +59,11 @@ class Journey:
                     yield postponed
                     return
                 self._fault = error.fault
-            async with aclosing(self._delivered()) as events:
+            async with aclosing(self._delivering().events()) as events:
                 async for event in events:
                     yield event
         except WithdrawnError as error:
-            yield Withdrawn(error.why)
+            yield Withdrawn(error.why, error.kept)
         except CutShortError:
             yield Withdrawn("changed")
         except ClosedError as error:
@@ -99,6 +88,8 @@ class Journey:
             return
         if self._job.crashes >= CRASHES:
             raise FaultError(_deadly())
+        if self._bench.folder.stays:
+            await Staying(self._job, self._bench, self._original).see_need(self._answering.settings.key)
         relay = Relay()
         async with aclosing(relay.events(self._answering.run(relay.tell))) as events:
             async for event in events:
@@ -109,10 +100,12 @@ class Journey:
     async def _postponed(self, fault: Fault) -> Postponed | None:
         """The wait that a fault calls for; None when the file fails."""
         bench = self._bench
-        rounds = [(one.sent_at, one.fault) for one in await bench.journal.attempts(self._job.id)]
+        made = await bench.journal.attempts(self._job.id)
+        rounds = [(one.sent_at, one.fault) for one in made]
+        attempts = min(self._answering.attempts, _fruitless(made))
         now, draw = bench.clock.now(), random.random()  # noqa: S311 - jitter, not a secret
         tried = tried_for(rounds, now=now)
-        match decide(fault, self._answering.attempts, bench.policy, tried=tried, now=now, uniform=draw):
+        match decide(fault, attempts, bench.policy, tried=tried, now=now, uniform=draw):
             case RetryAt(time, charged):
                 reason = WaitReason.BACKOFF if fault.scope is Scope.FILE else _storage_reason(fault)
                 return Postponed(reason, time, fault, charged=charged)
@@ -142,111 +135,23 @@ class Journey:
         reason = _storage_reason(fault)
         return Postponed(reason, self._bench.clock.now() + STORAGE_PAUSE, fault)
 
-    # Delivery: from the transcript (or the fault) to the done (or failed) folder.
-
-    async def _delivered(self) -> AsyncGenerator[Event, None]:
-        """Choose names, record them, carry the plan out; with other names if one was taken meanwhile."""
-        bench = self._bench
-        plan = self._job.plan
+    def _delivering(self) -> Delivering:
         transcript = self._answering.transcript() if self._fault is None else None
-        while True:
-            if plan is None:
-                async with bench.planning:
-                    plan = await self._choose_names()
-                    yield Planned(plan, () if transcript is None else transcript.warnings, self._fault)
-            match await self._carried_out(plan, await self._contents(plan, transcript)):
-                case files.Delivered():
-                    yield Delivered()
-                    return
-                case files.NameTaken():
-                    plan = None
-                case files.Vanished():
-                    raise WithdrawnError("vanished")
-                case files.Changed():
-                    raise WithdrawnError("changed")
-
-    async def _carried_out(self, plan: Plan, contents: Mapping[bytes, bytes]) -> files.Result:
-        bench = self._bench
-        if bench.beside is not None:
-            await self._original.check()
-            return await bench.storage.call(beside.write, bench.beside, contents, job_id=self._job.id)
-        return await bench.storage.call(
-            files.deliver,
-            plan,
-            job_id=self._job.id,
-            inbox_fd=self._original.inbox_fd,
-            path=self._job.path,
-            identity=self._job.identity,
-            target=self._target(plan.outcome),
-            contents=contents,
-        )
-
-    async def _choose_names(self) -> Plan:
-        bench, path = self._bench, self._job.path
-        outcome = Outcome.DONE if self._fault is None else Outcome.FAILED
-        formats = bench.folder.formats if self._fault is None else ("report",)
-        folder, _, name = path.rpartition(b"/")
-        target, below, standing = self._target(outcome), folder, b""
-        if bench.beside is not None:
-            target, below, standing = Place(bench.beside), b"", name
-        else:
-            # A file that was moved back from failed leaves its old report there: it is out of date.
-            await bench.storage.call(files.clear_report, bench.places.failed, path)
-        plan = await bench.storage.call(
-            files.choose,
-            target,
-            below,
-            partial(_planned, path, outcome, formats, bench.folder.sidecar_name),
-            reserved=await bench.journal.planned_names(folder),
-            passed_over=standing,
-        )
-        if bench.beside is not None and self._fault is not None:
-            plan = replace(plan, sidecars=())  # who asked is there and reads the fault itself
-        return replace(plan, at=bench.clock.now())
-
-    async def _contents(self, plan: Plan, transcript: Transcript | None) -> Mapping[bytes, bytes]:
-        if transcript is not None:
-            shape, silences = shape_of(self._bench.folder.cues), self._answering.silences
-            if len(transcript.segments) < LONG:
-                return _rendered(plan, transcript, shape, silences)
-            # Hours of speech take seconds, in which the loop has other things to do.
-            return await asyncio.to_thread(_rendered, plan, transcript, shape, silences)
-        assert self._fault is not None, "no transcript and no fault"
-        folder, endpoint = self._bench.folder, self._bench.endpoint
-        settings = report.Settings(
-            endpoint=endpoint.name,
-            base_url=endpoint.base_url,
-            model=self._bench.model,
-            prompt=folder.prompt,
-            temperature=folder.temperature,
-            formats=folder.formats,
-            inbox=folder.inbox,
-        )
-        attempts = await self._bench.journal.attempts(self._job.id)
-        body = report.render(
+        return Delivering(
             self._job,
-            self._fault,
-            settings=settings,
-            attempts=[(attempt.sent_at, attempt.fault) for attempt in attempts],
-            now=plan.at,
+            self._bench,
+            self._original,
+            transcript=transcript,
+            fault=self._fault,
+            silences=self._answering.silences,
+            asked=self._answering.settings,
         )
-        return {sidecar.name: body for sidecar in plan.sidecars}
-
-    def _target(self, outcome: Outcome) -> Place:
-        return self._bench.places.done if outcome is Outcome.DONE else self._bench.places.failed
 
 
-def _rendered(
-    plan: Plan, transcript: Transcript, shape: Shape | None, silences: Sequence[tuple[float, float]]
-) -> Mapping[bytes, bytes]:
-    shaped = cues(transcript, shape, silences=silences)
-    return {sidecar.name: render(sidecar.format, shaped, transcript) for sidecar in plan.sidecars}
-
-
-def _planned(
-    path: bytes, outcome: Outcome, formats: Sequence[str], sidecar_name: str, taken: Container[bytes]
-) -> Plan:
-    return names.plan(path=path, outcome=outcome, formats=formats, sidecar_name=sidecar_name, taken=taken)
+def _fruitless(rounds: Sequence[Attempt]) -> int:
+    """How many rounds there were since a part got its answer: a file that gets on is worth going on with."""
+    since = next((number for number, one in enumerate(reversed(rounds)) if one.answered), len(rounds))
+    return max(1, since)
 
 
 def _storage_reason(fault: Fault) -> WaitReason:

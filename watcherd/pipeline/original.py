@@ -10,11 +10,15 @@ from watcherd.pipeline.bench import Bench
 
 
 class WithdrawnError(Exception):
-    """The file is not the one that settled any more; `why` is `vanished` or `changed`."""
+    """The file is not the one that settled any more: `why` is `vanished` or `changed`.
 
-    def __init__(self, why: str) -> None:
+    Or it stays where it is and needs nothing: `covered` or `unchanged`. `kept` is as in job.Withdrawn.
+    """
+
+    def __init__(self, why: str, *, kept: bool = False) -> None:
         super().__init__(why)
         self.why = why
+        self.kept = kept
 
 
 class Original:

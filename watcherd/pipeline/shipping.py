@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from watcherd.media.sniff import Container, refine, sniff, upload_name
 from watcherd.media.stream import Pass
 from watcherd.media.tracks import DEFAULT, choose_track
 from watcherd.pipeline.bench import Bench
+from watcherd.settings import Settings
 
 BLOCK = 1 << 20  # bytes read and sent at a time
 FLAC = ("audio.flac", "audio/flac")
@@ -30,22 +32,34 @@ class CutShortError(Exception):
 
 
 class Shipping:
-    """What is sent of one file under its endpoint's limits, those that were learned included."""
+    """What is sent of one file under its endpoint's limits, those that were learned included.
 
-    def __init__(self, fd: int, size: int, bench: Bench) -> None:
+    `bearable` is the longest audio in one request for this file alone, in seconds.
+    """
+
+    def __init__(
+        self, fd: int, size: int, bench: Bench, settings: Settings, *, bearable: float = math.inf
+    ) -> None:
         self.seconds: float | None = None  # of audio, once that is known
         self._fd = fd
         self._size = size
         self._bench = bench
+        self._settings = settings
+        self._bearable = bearable
         self._probed: Probe | None = None
 
     @property
     def cutting(self) -> Cutting:
         """The limits of one part."""
         bench = self._bench
-        learned = bench.gate.max_seconds(bench.model)
-        longest = bench.endpoint.max_part if learned is None else min(bench.endpoint.max_part, learned)
-        return Cutting(max_part=longest, max_bytes=bench.gate.max_upload(bench.model))
+        longest = min(bench.endpoint.max_part, self._known_limit)
+        return Cutting(max_part=longest, max_bytes=bench.gate.max_upload(self._settings.model))
+
+    @property
+    def _known_limit(self) -> float:
+        """The longest audio in one request, as far as experience tells: infinite where there is none."""
+        learned = self._bench.gate.max_seconds(self._settings.model)
+        return self._bearable if learned is None else min(self._bearable, learned)
 
     @property
     def longest(self) -> float:
@@ -54,7 +68,7 @@ class Shipping:
         return max(LEAST_CAP, min(cutting.max_part, cutting.max_bytes / self.codec.rate))
 
     @property
-    def _planned(self) -> Cutting:
+    def planned(self) -> Cutting:
         """The limits to plan with: no part is planned to be shorter than makes sense."""
         return replace(self.cutting, max_bytes=max(self.cutting.max_bytes, int(LEAST_CAP * self.codec.rate)))
 
@@ -85,20 +99,34 @@ class Shipping:
         if endpoint.upload == "original":
             if known is None or not fits:
                 raise FaultError(_not_as_it_is(self._size, endpoint.name, None if known is None else limit))
-        elif not fits or self._bench.folder.track != DEFAULT or not await self._is_lean():
+        elif not fits or self._settings.track != DEFAULT or not await self._is_lean():
             return None
         assert known is not None
         return self.upload(self._fd, known, self._size)
+
+    async def track(self) -> int:
+        """The index of the audio track to take; raises FaultError where no track fits."""
+        return choose_track(await self._probe(), _wanted(self._settings.track)).index
 
     async def measure(self) -> None:
         """Find out how long the audio is, as far as its container says so."""
         if self.seconds is None:
             self.seconds = (await self._probe()).duration
 
+    async def check_length(self) -> None:
+        """See that there is no more audio than is taken from one file, where its container claims more.
+
+        Such a file is listened to before anything of it is sent and paid for: some containers lie. Raises
+        FaultError.
+        """
+        await self.measure()
+        media = self._bench.media
+        if self.seconds is not None and self.seconds > media.most_seconds:
+            self.seconds = (await media.listen(self._fd, track=await self.track())).duration
+
     async def _is_lean(self) -> bool:
         """Whether encoding would save little, and the audio is short enough for one request."""
-        longest = self._bench.gate.max_seconds(self._bench.model)
-        if self._size < SMALL and longest is None:
+        if self._size < SMALL and math.isinf(self._known_limit):
             return True
         await self.measure()
         if self.seconds is None:
@@ -115,7 +143,7 @@ class Shipping:
     ) -> AsyncIterator[Pass]:
         """A pass through the audio: the parts that were `given`; then the rest, unless it is `only` those."""
         bench, call = self._bench, self._bench.storage.call
-        track = choose_track(await self._probe(), _wanted(bench.folder.track)).index
+        track = await self.track()
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         folder_fd = await call(os.open, bench.work, flags)
         try:
@@ -126,7 +154,7 @@ class Shipping:
                 running = bench.media.parts(
                     self._fd,
                     folder_fd,
-                    self._planned,
+                    self.planned,
                     codec=self.codec,
                     track=track,
                     given=given,

@@ -7,6 +7,7 @@ from typing import assert_never
 import structlog
 
 from watcherd.job import (
+    Chosen,
     Cut,
     Delivered,
     Divided,
@@ -42,6 +43,8 @@ def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for ea
             line.debug(
                 "part.unanswered", part=event.part, fault=event.fault.code, message=event.fault.message
             )
+        case Chosen():
+            line.debug("job.chosen", model=event.settings.model, request=event.settings.key)
         case Cut():
             part = event.part
             line.debug("part.cut", part=part.number, start=part.start, end=part.end, silent=part.silent)
@@ -50,9 +53,9 @@ def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for ea
         case Listened():
             line.debug("job.listened", seconds=event.duration, silences=len(event.silences))
         case Replied():
-            line.info("part.translated", part=event.part, bytes=len(event.body), format=event.format)
+            line.info("part.translated", **_answer(event))
         case Reused():
-            line.info("part.reused", part=event.part, bytes=len(event.body), format=event.format)
+            line.info("part.reused", **_answer(event))
         case Recognised():
             line.debug("job.recognised", sha256=event.sha256)
         case Refused():
@@ -73,3 +76,9 @@ def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for ea
             line.info("job.skipped", why=event.why)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _answer(event: Replied | Reused) -> dict[str, object]:
+    """What there is to say of an answer: how far the file is with it, if that has several parts."""
+    said: dict[str, object] = {"part": event.part, "bytes": len(event.body), "format": event.format}
+    return said | ({"answered": event.answered, "parts": event.parts} if event.parts > 1 else {})

@@ -113,6 +113,17 @@ class EndpointStatus(Shape):
     """The budget."""
 
 
+class PartsStatus(Shape):
+    """How far a file has come. It is one part, or several where it is long; silent ones need no request."""
+
+    answered: int
+    """Parts that need nothing more."""
+    known: int
+    """Parts so far."""
+    all_known: bool
+    """Whether there are no others: a file's audio is cut while the first parts are asked for."""
+
+
 class JobStatus(Shape):
     """One file's job."""
 
@@ -129,6 +140,8 @@ class JobStatus(Shape):
     changed_at: datetime
     attempts: int
     """Requests charged to the file."""
+    parts: PartsStatus | None = None
+    """How far it has come; null before the first part is cut, and once it is done or failed."""
     fault: Trouble | None = None
     warnings: list[str] = []
 

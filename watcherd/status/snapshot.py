@@ -14,7 +14,7 @@ from watcherd import __version__
 from watcherd.control import EndpointLive, InboxLive, Live, Retried
 from watcherd.faults import Fault
 from watcherd.job import State
-from watcherd.journal.reader import Reader, Seen
+from watcherd.journal.reader import Progress, Reader, Seen
 from watcherd.logs import escaped
 from watcherd.status.shapes import (
     Counts,
@@ -22,6 +22,7 @@ from watcherd.status.shapes import (
     EndpointStatus,
     InboxStatus,
     JobStatus,
+    PartsStatus,
     Rejected,
     RetryResult,
     Status,
@@ -41,18 +42,21 @@ class Record:
     in_flight: list[Seen]
     waiting: list[Seen]
     recent: list[Seen]
+    progress: Mapping[int, Progress]
 
 
-NOTHING = Record(counts={}, in_flight=[], waiting=[], recent=[])
+NOTHING = Record(counts={}, in_flight=[], waiting=[], recent=[], progress={})
 
 
 def read_record(reader: Reader) -> Record:
     """Everything of a status that the journal knows; raises sqlite3.Error."""
+    in_flight, waiting = reader.in_flight(SHOWN), reader.waiting(SHOWN)
     return Record(
         counts=reader.counts(),
-        in_flight=reader.in_flight(SHOWN),
-        waiting=reader.waiting(SHOWN),
+        in_flight=in_flight,
+        waiting=waiting,
         recent=reader.recent(SHOWN),
+        progress=reader.progress([seen.job.id for seen in (*in_flight, *waiting)]),
     )
 
 
@@ -72,9 +76,9 @@ def status_of(
         daemon=daemon,
         inboxes=[_inbox(inbox, _counts(record, inbox.name)) for inbox in inboxes],
         endpoints=[_endpoint(endpoint, now) for endpoint in endpoints],
-        in_flight=[_job(seen) for seen in record.in_flight],
-        waiting=[_job(seen) for seen in record.waiting],
-        recent=[_job(seen) for seen in record.recent],
+        in_flight=[_job(seen, record.progress.get(seen.job.id)) for seen in record.in_flight],
+        waiting=[_job(seen, record.progress.get(seen.job.id)) for seen in record.waiting],
+        recent=[_job(seen, None) for seen in record.recent],
         not_configured={name: _counts(record, name) for name in sorted(record.counts.keys() - configured)},
     )
 
@@ -170,7 +174,7 @@ def _endpoint(endpoint: EndpointLive, now: float) -> EndpointStatus:
     return status.model_copy(update=pause)
 
 
-def _job(seen: Seen) -> JobStatus:
+def _job(seen: Seen, progress: Progress | None) -> JobStatus:
     job = seen.job
     return JobStatus(
         job=job.id,
@@ -181,6 +185,9 @@ def _job(seen: Seen) -> JobStatus:
         until=_moment(job.until),
         changed_at=moment(seen.changed_at),
         attempts=job.attempts,
+        parts=None
+        if progress is None
+        else PartsStatus(answered=progress.answered, known=progress.known, all_known=progress.whole),
         fault=_trouble(job.fault),
         warnings=[plain(warning) for warning in job.warnings],
     )

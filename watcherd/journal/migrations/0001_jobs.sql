@@ -21,6 +21,8 @@ CREATE TABLE jobs (
     sha256      TEXT,
     request     TEXT,
     heard       TEXT,
+    settings    TEXT,
+    written     TEXT,
     settled_at  REAL    NOT NULL,
     changed_at  REAL    NOT NULL
 ) STRICT;
@@ -34,6 +36,21 @@ CREATE INDEX jobs_until ON jobs (until) WHERE state = 'waiting';
 CREATE INDEX jobs_quick ON jobs (quick) WHERE quick IS NOT NULL;
 CREATE INDEX jobs_content ON jobs (sha256, request) WHERE sha256 IS NOT NULL;
 CREATE INDEX jobs_recent ON jobs (state, changed_at);
+CREATE INDEX jobs_path ON jobs (inbox, path);
+
+-- Files that stay in their inbox, as they were when their last job ended: only a change makes them arrive anew.
+-- A file that is not found there any more is missing since then; it is forgotten in the end.
+CREATE TABLE kept (
+    inbox         TEXT    NOT NULL,
+    folder        BLOB    NOT NULL,
+    path          BLOB    NOT NULL,
+    size          INTEGER NOT NULL,
+    mtime_ns      INTEGER NOT NULL,
+    job_id        INTEGER NOT NULL REFERENCES jobs (id),
+    missing_since REAL,
+    PRIMARY KEY (inbox, folder, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX kept_job ON kept (job_id);
 
 -- One row a request, written before its first byte leaves. Rounds count a job's from 1, fall-backs included;
 -- a probe has no job. The seconds are of audio; they may be known only once it is answered.
