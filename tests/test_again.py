@@ -67,7 +67,7 @@ class World:
         target.write_bytes(job.path)
         settings = Settings(
             endpoint="e", base_url="http://e/v1", model="m", prompt="", temperature=0, formats=(),
-            inbox=self.home / inbox,
+            inbox=self.home / inbox, stays=False,
         )  # fmt: skip
         report = render(job, FAULT, settings=settings, attempts=(), now=0)
         (target.parent / f"{target.name}.error.json").write_bytes(report)

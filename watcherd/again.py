@@ -80,6 +80,9 @@ class Again:
 
     async def _all_of(self, yard: Yard, *, fresh: bool) -> list[Retried]:
         try:
+            if yard.folder.stays:
+                failed = await self._journal.kept.failed(yard.name)
+                return [await self._anew(yard, job, fresh=fresh) for job in failed]
             jobs = await self._read(lambda reader: reader.failed(yard.name))
             known = _newest_by_place(jobs)
             standing, reported = await self._look(yard, _survey, yard.places, tuple(known))
@@ -158,12 +161,14 @@ class Again:
         """A path in the inbox: the failed file that came from there, else what has become of it."""
         yard = below.yard
         jobs = await self._read(lambda reader: reader.failed(yard.name))
-        for job in jobs:
+        for job in () if yard.folder.stays else jobs:
             if job.path == below.path and await self._look(yard, _stands, yard.places, "failed", _place(job)):
                 return await self._move(yard, _place(job), job, fresh=fresh, asked=file)
         newest = await self._read(lambda reader: reader.newest(yard.name, below.path))
         if newest is None:
             text = "watcherd knows of no failed file by that name"
+        elif newest.state is State.FAILED and yard.folder.stays:
+            return await self._anew(yard, newest, fresh=fresh, asked=file)
         elif newest.state is State.FAILED:
             text = _GONE
         else:
@@ -181,7 +186,7 @@ class Again:
         try:
             async with yard.lock:
                 if fresh:
-                    await self._forget(yard, place)
+                    await self._forget(yard, places.failed, place)
                 result = await yard.storage.call(
                     back.bring_back, places.failed, place, places.inbox, path, job_id=job_id
                 )
@@ -194,9 +199,21 @@ class Again:
         log.info("file.returned", inbox=yard.name, file=result, job=job_id or None, fresh=fresh)
         return Retried(file=file, inbox=yard.name, back_as=result)
 
-    async def _forget(self, yard: Yard, place: bytes) -> None:
+    async def _anew(self, yard: Yard, job: Job, *, fresh: bool, asked: bytes | None = None) -> Retried:
+        """Have a failed file that stays in its place arrive once more."""
+        file = _full(yard.folder.inbox, job.path) if asked is None else asked
+        if not await self._look(yard, _stands, yard.places, "inbox", job.path):
+            return Retried(file=file, inbox=yard.name, text="it is not there any more")
+        if fresh:
+            async with yard.lock:
+                await self._forget(yard, yard.places.inbox, job.path)
+        await self._journal.kept.forget(yard.name, job.path)
+        log.info("file.returned", inbox=yard.name, file=job.path, job=job.id, fresh=fresh)
+        return Retried(file=file, inbox=yard.name, back_as=job.path)
+
+    async def _forget(self, yard: Yard, folder: Place, path: bytes) -> None:
         """Forget what was answered for the content of a failed file, under whatever name it came."""
-        sha256 = await yard.storage.call(_sha256, yard.places.failed, place)
+        sha256 = await yard.storage.call(_sha256, folder, path)
         if sha256 is not None:
             await self._journal.forget_replies(sha256)
 
@@ -224,6 +241,8 @@ def _below(file: bytes, yards: Collection[Yard], *, real: bool) -> list[_Below]:
     for kind in ("failed", "done", "inbox"):
         found = []
         for yard in yards:
+            if yard.folder.stays and kind != "inbox":
+                continue
             place = getattr(yard.places, kind)
             root = place.real if real else bytes(place.path)
             if root and file.startswith(root.rstrip(b"/") + b"/"):
@@ -303,9 +322,9 @@ def _stands(places: Places, kind: str, path: bytes) -> bool:
     return back.stands(getattr(places, kind), path)
 
 
-def _sha256(failed: Place, path: bytes) -> str | None:
+def _sha256(place: Place, path: bytes) -> str | None:
     folder, _, name = path.rpartition(b"/")
-    with folders.opened(failed, folder) as folder_fd:
+    with folders.opened(place, folder) as folder_fd:
         fd = look.opened(folder_fd, name)
         if fd is None:
             return None

@@ -78,8 +78,8 @@ COMPUTE_TYPES = (
     "auto, default, int8, int8_float32, int8_float16, int8_bfloat16, int16, float16, bfloat16 or float32"
 )
 FOLDER_KEYS = (
-    "inbox, name, done, failed, endpoint, model, prompt, temperature, formats, sidecar_name, cues, "
-    "track, recursive, include, exclude, settle, watch, poll_interval, rescan and retry"
+    "inbox, name, done, failed, after, existing, endpoint, model, prompt, temperature, formats, "
+    "sidecar_name, cues, track, recursive, include, exclude, settle, watch, poll_interval, rescan and retry"
 )
 NO_OTHER_KEY = "an embedded endpoint has no other key; its engine's keys stand inside embedded"
 OWN_FIELD = "watcherd sends this field itself; fields are for what a server wants beyond it"
@@ -144,6 +144,12 @@ SINGLE = "write a single value; a text that begins with { or [ needs quotes"
         ("cues: {max_char: 37}", 'cues.max_char: unknown key; did you mean "max_chars"?'),
         ("max_chars: 37", "max_chars: unknown key here; it belongs to a folder's cues"),
         ("watch: pol", 'watch: "pol": write auto, events or poll; did you mean "poll"?'),
+        ("after: kep", 'after: "kep": write move or keep; did you mean "keep"?'),
+        ("after: [keep]", "after: write move or keep"),
+        (
+            "existing: keep_both",
+            'existing: "keep_both": write skip, overwrite or keep-both; did you mean "keep-both"?',
+        ),
         ("watch: [poll]", "watch: write auto, events or poll"),
         ("settle: 5", 'settle: "5": write a duration with its unit, such as 500ms, 2s, 10m or 24h'),
         ("settle: 10:30", 'settle: "10:30": write a duration with its unit, such as 500ms, 2s, 10m or 24h'),

@@ -146,3 +146,38 @@ def test_storage_that_does_not_answer_does_not_hold_up_the_reading(monkeypatch: 
     finally:
         released.set()
     assert lines == ['2: folders[0].done: "/srv/in": this is the inbox itself; write another folder for done']
+
+
+def test_a_folder_whose_files_stay_has_neither_done_nor_failed() -> None:
+    config = read(
+        """\
+    folders:
+      - {inbox: /films, name: films, after: keep}
+      - {inbox: /films/done, name: finished, recursive: false}
+      - {inbox: /tv, name: tv, after: keep, done: /tv, failed: /films/failed}
+    """.replace("inbox: /films,", "inbox: /films, recursive: false,")
+    )
+    assert [folder.stays for folder in config.folders] == [True, False, True]
+
+
+def test_folders_whose_files_stay_clash_by_their_inboxes() -> None:
+    text = """\
+    folders:
+      - {inbox: /films, after: keep}
+      - {inbox: /films/new, after: keep, name: 7}
+      - {inbox: /in, done: /films/old}
+    """
+    whole = "whose whole tree is watched; move it, or write recursive: false there"
+    arrive = "what is delivered here would arrive there; move one of them"
+    assert said(text) == [
+        f'3: folders[1].inbox: "/films/new": lies inside folders[0].inbox, {whole}',
+        f'4: folders[2].done: "/films/old": lies inside folders[0].inbox: {arrive}',
+    ]
+
+
+def test_a_mistake_elsewhere_does_not_make_a_folder_move_its_files() -> None:
+    text = """\
+    folders:
+      - {inbox: /films, done: /films, after: keep, settle: 0s}
+    """
+    assert len(said(text)) == 1

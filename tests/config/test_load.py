@@ -289,6 +289,31 @@ def test_a_key_in_a_file_that_others_can_read_is_warned_of(
     assert load(file).warnings == ((expected,) if keys else ())
 
 
+@pytest.mark.parametrize(
+    ("own", "defaults", "warning"),
+    [
+        ("existing: keep-both", "", "existing: has a meaning only with after: keep"),
+        ("existing: skip", "", ""),
+        ("existing: overwrite", "after: keep", ""),
+        ("", "existing: overwrite", ""),
+        ("existing: null", "", ""),
+        ("after: keep, failed: /f", "", "failed: with after: keep, nothing moves there"),
+        ("done: /d", "after: keep", "done: with after: keep, nothing moves there"),
+        ("after: keep, done: null", "done: /d, failed: /f", ""),
+        ("after: move, done: /d", "after: keep", ""),
+    ],
+)
+def test_a_key_without_a_meaning_is_a_warning(own: str, defaults: str, warning: str) -> None:
+    config = read(f"defaults: {{{defaults}}}\nfolders:\n- {{inbox: /a, {own}}}")
+    assert config.warnings == ((f"line 3: folders[0].{warning}",) if warning else ())
+
+
+def test_a_folder_moves_its_files_unless_they_are_to_stay() -> None:
+    moves, stays = read("folders: [{inbox: /a}, {inbox: /b, after: keep}]").folders
+    assert (moves.after, moves.existing, moves.stays) == ("move", "skip", False)
+    assert (stays.after, stays.existing, stays.stays) == ("keep", "skip", True)
+
+
 def test_values_made_in_python_are_checked_like_those_of_a_file() -> None:
     with pytest.raises(ValueError, match="above 0"):
         Folder(inbox=Path("/a"), endpoint="local", settle=0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from watcherd.config.kinds import Format
 from watcherd.delivery import names
-from watcherd.delivery.names import LONGEST, plan
+from watcherd.delivery.names import LONGEST, Existing, kept_report, plan, plan_beside, sidecar_names
 from watcherd.job import Outcome, Plan
 
 ALL = ("srt", "vtt", "txt")
@@ -210,3 +210,95 @@ def test_a_failed_originals_report_is_called_as_ever() -> None:
         path=b"talk.mp3", outcome=Outcome.FAILED, formats=("report",), taken=(), sidecar_name="{stem}.en"
     )
     assert chosen(plan_) == [b"talk.mp3", b"talk.mp3.error.json"]
+
+
+# Beside an original that stays ---------------------------------------------------------------------
+
+
+def beside(
+    path: bytes, *taken: bytes, existing: Existing = "skip", ours: tuple[bytes, ...] = ()
+) -> list[bytes]:
+    plan_ = plan_beside(
+        path=path,
+        formats=("srt", "vtt"),
+        sidecar_name="{stem}",
+        existing=existing,
+        taken={path.rpartition(b"/")[2], *taken},
+        ours=set(ours),
+    )
+    return [sidecar.name for sidecar in plan_.sidecars]
+
+
+@given(file_names, formats_, patterns)
+def test_sidecars_of_a_file_that_stays_are_short_unique_and_never_the_file_itself(
+    name: bytes, formats: list[str], pattern: str
+) -> None:
+    formats = list(dict.fromkeys(formats))
+    found = sidecar_names(name, formats=formats, sidecar_name=pattern)
+    named = {sidecar.name for sidecar in found}
+    assert [sidecar.format for sidecar in found] == formats
+    assert len(named) == len(found)
+    assert name not in named
+    assert all(0 < len(one) <= LONGEST and b"/" not in one for one in named)
+    if (
+        plan(path=name, outcome=Outcome.DONE, formats=formats, taken=(), sidecar_name=pattern).original
+        == name
+    ):
+        assert chosen(done(name, formats=tuple(formats), sidecar_name=pattern)) == [
+            name,
+            *(sidecar.name for sidecar in found),
+        ]
+
+
+@pytest.mark.parametrize("name", [b"x" * 242 + b".whisper.json", b"x" * 234 + b".whisper.json.whisper.json"])
+def test_a_file_that_stays_is_not_its_own_sidecar_even_where_names_are_shortened(name: bytes) -> None:
+    (sidecar,) = sidecar_names(name, formats=("json",), sidecar_name="{stem}")
+    assert sidecar.name != name
+
+
+def test_a_plan_beside_a_file_leaves_it_where_it_is() -> None:
+    plan_ = plan_beside(
+        path=b"a/b/talk.mp3",
+        formats=("srt", "json"),
+        sidecar_name="{stem}.en",
+        existing="skip",
+        taken=(),
+        ours=(),
+    )
+    assert (plan_.outcome, plan_.folder, plan_.original, plan_.stays) == (
+        Outcome.DONE,
+        b"a/b",
+        b"talk.mp3",
+        True,
+    )
+    assert [(one.name, one.format) for one in plan_.sidecars] == [
+        (b"talk.en.srt", "srt"),
+        (b"talk.en.whisper.json", "json"),
+    ]
+
+
+def test_skip_leaves_out_what_is_there() -> None:
+    assert beside(b"talk.mp3") == [b"talk.srt", b"talk.vtt"]
+    assert beside(b"talk.mp3", b"talk.srt", ours=(b"talk.srt",)) == [b"talk.vtt"]
+    assert beside(b"talk.mp3", b"talk.srt", b"talk.vtt") == []
+
+
+def test_overwrite_takes_the_place_of_ours_only() -> None:
+    there = (b"talk.srt", b"talk.vtt")
+    assert beside(b"sub/talk.mp3", *there, existing="overwrite", ours=(b"talk.vtt",)) == [b"talk.vtt"]
+    assert beside(b"talk.mp3", *there, existing="overwrite") == []
+    assert beside(b"talk.mp3", b"talk.srt", existing="overwrite") == [b"talk.vtt"]
+
+
+def test_keep_both_numbers_all_sidecars_together() -> None:
+    assert beside(b"talk.mp3", existing="keep-both") == [b"talk.srt", b"talk.vtt"]
+    assert beside(b"talk.mp3", b"talk.vtt", existing="keep-both") == [b"talk (2).srt", b"talk (2).vtt"]
+    taken = (b"talk.srt", b"talk (2).vtt", b"talk (3).srt")
+    assert beside(b"talk.mp3", *taken, existing="keep-both", ours=taken) == [b"talk (4).srt", b"talk (4).vtt"]
+
+
+def test_a_report_about_a_file_that_stays_is_told_apart_by_its_job() -> None:
+    assert kept_report(b"a/b/talk.mp3", 17) == b"talk.mp3.17.error.json"
+    long = kept_report("é".encode() * 125 + b".mp3", 17)
+    assert len(long) <= LONGEST
+    assert long.decode().endswith("é.17.error.json")

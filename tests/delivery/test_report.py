@@ -31,6 +31,7 @@ SETTINGS = Settings(
     temperature=0,
     formats=("srt", "vtt"),
     inbox=Path("/srv/inbox"),
+    stays=False,
 )
 JOB = Job(
     id=12,
@@ -143,3 +144,11 @@ def test_the_same_arguments_make_the_same_bytes() -> None:
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b'{"kind": "other"}', b"\xff\xfe", b"[" * 100_000])
 def test_other_content_is_no_report(content: bytes) -> None:
     assert not is_report(content)
+
+
+@pytest.mark.parametrize(("path", "where"), [(b"talk.mp3", "talk.mp3"), (b"a/\xff.mp3", "a/\\xff.mp3")])
+def test_a_file_that_stays_is_tried_again_where_it_is(path: bytes, where: str) -> None:
+    found = rendered(replace(JOB, path=path), settings=replace(SETTINGS, stays=True))
+    assert found["how_to_retry"] == (
+        f"Say watcherd retry and this file's path; it is also tried again when it changes: /srv/inbox/{where}"
+    )

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from watcherd.delivery import carry, copying, folders, look, names, publish
+from watcherd.delivery import beside, carry, copying, folders, look, names, publish, sidecars
 from watcherd.delivery.files import Result, deliver
 from watcherd.job import Identity, Outcome, Plan
 from watcherd.place import Place
@@ -52,7 +52,7 @@ class Machine:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         real = publish._renameat2
         monkeypatch.setattr(publish, "_renameat2", lambda *args: self.run("renameat2", real, args, {}))
-        for module in (carry, copying, folders, look, publish):
+        for module in (beside, carry, copying, folders, look, publish, sidecars):
             monkeypatch.setattr(module, "os", self)
         monkeypatch.setattr(copying, "BLOCK", 1000)
 

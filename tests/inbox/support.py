@@ -43,14 +43,27 @@ class FakeDesk:
         self.admitted: list[bytes] = []
         self.withdrawn: list[tuple[int, str]] = []
         self.asked: list[bytes] = []
+        self.known: dict[bytes, tuple[int, int]] = {}
+        self.asked_for_kept: list[bytes] = []
         self.fault: Exception | None = None
         self._slow = slow
+
+    async def open_folders(self, inbox: str) -> set[bytes]:
+        self._fail()
+        assert inbox == "inbox"
+        return {folder_of(job.path) for job in self.jobs.values()}
 
     async def open_jobs(self, inbox: str, folder: bytes) -> list[Job]:
         self._fail()
         assert inbox == "inbox"
         self.asked.append(folder)
-        return [job for job in self.jobs.values() if job.path.rpartition(b"/")[0] == folder]
+        return [job for job in self.jobs.values() if folder_of(job.path) == folder]
+
+    async def kept(self, inbox: str, folder: bytes) -> dict[bytes, tuple[int, int]]:
+        self._fail()
+        assert inbox == "inbox"
+        self.asked_for_kept.append(folder)
+        return {path: mark for path, mark in self.known.items() if folder_of(path) == folder}
 
     async def admit(self, inbox: str, path: bytes, identity: Identity) -> None:
         self._fail()
@@ -73,12 +86,22 @@ class FakeDesk:
         )
         return self.jobs[number]
 
+    def keep(self, path: bytes) -> None:
+        """The path's job ends, and its file stays."""
+        job = self.job(path)
+        del self.jobs[job.id]
+        self.known[path] = (job.identity.size, job.identity.mtime_ns)
+
     def job(self, path: bytes) -> Job:
         return next(job for job in self.jobs.values() if job.path == path)
 
     def _fail(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+
+def folder_of(path: bytes) -> bytes:
+    return path.rpartition(b"/")[0]
 
 
 def folder_at(inbox: Path, **settings: object) -> Folder:

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watcherd.config.model import Folder
-from watcherd.inbox.accept import Kind, Rules, accept, accept_folder, holders, rules_of, was_partial
+from watcherd.inbox.accept import (
+    Kind,
+    Rules,
+    accept,
+    accept_folder,
+    covers,
+    holders,
+    rules_of,
+    was_partial,
+)
 from watcherd.inbox.medianames import HOLDERS, MEDIA
 
 RULES = Rules()
@@ -215,3 +224,40 @@ def test_every_name_gets_a_verdict_with_a_rule(path: bytes, siblings: set[bytes]
 def test_case_and_odd_letters_do_not_matter(stem: str, extension: bytes) -> None:
     path = stem.encode() + b"." + extension
     assert accept(path, rules=RULES).kind is accept(path.upper(), rules=RULES).kind is Kind.MEDIA
+
+
+LIBRARY = Rules(formats=("srt", "vtt"), sidecar_name="{stem}.en")
+
+
+def test_a_file_with_all_its_sidecars_beside_it_is_covered() -> None:
+    beside = {b"a.mkv", b"a.en.srt", b"a.en.vtt"}
+    assert accept(b"films/a.mkv", rules=LIBRARY, siblings=beside).kind is Kind.COVERED
+    assert accept(b"films/a.mkv", rules=RULES, siblings=beside).kind is Kind.MEDIA
+    for name in (b"a.en.srt", b"a.en.vtt"):
+        assert accept(b"films/a.mkv", rules=LIBRARY, siblings=beside - {name}).kind is Kind.MEDIA
+
+
+def test_a_sidecar_may_be_named_after_the_whole_name() -> None:
+    assert set(covers(b"a.mkv", Rules(formats=("srt", "json"), sidecar_name="{name}"))) == {
+        b"a.mkv.srt",
+        b"a.mkv.whisper.json",
+    }
+    assert covers(b"a.mkv", RULES) == ()
+
+
+@pytest.mark.parametrize(
+    ("after", "existing", "formats"),
+    [
+        ("keep", "skip", ("srt", "txt")),
+        ("keep", "overwrite", ()),
+        ("keep", "keep-both", ()),
+        ("move", "skip", ()),
+    ],
+)
+def test_sidecars_cover_only_what_stays_and_is_to_be_skipped(
+    after: str, existing: str, formats: tuple[str, ...]
+) -> None:
+    settings = {"after": after, "existing": existing, "formats": ["srt", "txt"], "sidecar_name": "{name}"}
+    folder = Folder.model_validate({"inbox": Path("/in"), "endpoint": "any", **settings})
+    rules = rules_of(folder, ())
+    assert (rules.formats, rules.sidecar_name) == (formats, "{name}")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ import pytest
 from tests.inbox.support import FakeDesk, Logged, at_work, eventually, folder_at, never, notes
 from tests.inbox.test_intake import write
 from tests.inbox.test_watch import limited_to
-from watcherd.inbox import intake, root, scan, warden
+from watcherd.inbox import root, scan, warden
 from watcherd.inbox.condition import Condition
 from watcherd.inbox.ground import Ground
 from watcherd.inbox.intake import Intake
@@ -149,9 +149,9 @@ async def test_an_inbox_that_turned_into_a_link_is_left_alone_until_it_is_a_fold
 ) -> None:
     tries, take = [], root.take
 
-    def counted(place: Place, *, done: Path, failed: Path) -> root.Root:
+    def counted(place: Place, *, targets: Iterable[Path]) -> root.Root:
         tries.append(place)
-        return take(place, done=done, failed=failed)
+        return take(place, targets=targets)
 
     monkeypatch.setattr(root, "take", counted)
     write(tmp_path / "other" / "b.mp3")
@@ -316,7 +316,7 @@ async def test_storage_that_does_not_answer_stops_its_inbox_alone(
             answering.wait()
         return look(descriptor, path, **options)  # type: ignore[arg-type]  # passed on as they come
 
-    monkeypatch.setattr(intake, "look", dead)
+    monkeypatch.setattr("watcherd.inbox.ground.look", dead)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     other = FakeDesk()
@@ -440,7 +440,7 @@ async def test_an_inbox_that_another_daemon_watches_is_left_to_it_until_it_goes(
     inbox: Path, desk: FakeDesk, logged: Logged
 ) -> None:
     write(inbox / "a.mp3")
-    taken = root.take(Place(inbox), done=inbox / "done", failed=inbox / "failed")
+    taken = root.take(Place(inbox), targets=())
     try:
         async with at_work(folder_at(inbox), desk, wait=False) as running:
             await eventually(lambda: condition(running) is Condition.BUSY)

@@ -15,7 +15,7 @@ from watcherd.place import Place
 
 
 def taken(inbox: Path, done: Path | None = None) -> roots.Root:
-    return take(Place(inbox), done=done or inbox / "done", failed=inbox / "failed")
+    return take(Place(inbox), targets=(done or inbox / "done", inbox / "failed"))
 
 
 def test_the_inbox_is_opened_under_its_real_name(inbox: Path, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_missing_inbox_and_a_file_in_its_place_raise(tmp_path: Path) -> None:
 def test_two_daemons_never_share_an_inbox(inbox: Path) -> None:
     code = (
         "import sys, pathlib; from watcherd.inbox.root import take; p = pathlib.Path(sys.argv[1]);"
-        "from watcherd.place import Place; root = take(Place(p), done=p, failed=p);"
+        "from watcherd.place import Place; root = take(Place(p), targets=());"
         "print('taken', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

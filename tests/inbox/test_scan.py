@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from watcherd.inbox import scan
-from watcherd.inbox.accept import Rules
+from watcherd.inbox.accept import MARKER, Rules
 from watcherd.inbox.reconcile import Listing
 from watcherd.inbox.scan import Walk
 from watcherd.inbox.touch import identity_of, open_root
@@ -152,3 +152,28 @@ def test_twenty_thousand_ignored_files_cost_little(inbox: Path, root: int) -> No
     spent = time.process_time() - began
     assert sum(listing.ignored for listing in listings) == 20_000
     assert spent < 0.3, "more than half a percent of a core at one scan a minute"
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_a_folder_with_a_marker_is_left_alone_with_all_below(
+    inbox: Path, root: int, make: Callable[[Path], None]
+) -> None:
+    fill(inbox, "a.mp3", "marked/b.mp3", "marked/deep/c.mp3", "other/d.mp3")
+    make(inbox / "marked" / MARKER.decode())
+    listings = walked(root)
+    assert found(listings) == [b"a.mp3", b"other/d.mp3"]
+    assert [listing.folder for listing in listings] == [b"", b"marked", b"other"]
+    assert listings[1] == Listing(folder=b"marked", marked=True)
+
+
+def test_a_marker_in_the_inbox_itself_stops_it_whole(inbox: Path, root: int) -> None:
+    fill(inbox, "a.mp3", "sub/b.mp3", ".watcherdignore")
+    assert walked(root) == [Listing(folder=b"", marked=True)]
+
+
+def test_what_is_covered_by_its_sidecars_counts_as_ignored(inbox: Path, root: int) -> None:
+    fill(inbox, "x/a.mkv", "x/a.srt", "x/a.vtt", "x/b.mkv", "x/b.srt", "x/c.mkv", "b.vtt")
+    (listing,) = (one for one in walked(root, Rules(formats=("srt", "vtt"))) if one.folder)
+    assert found([listing]) == [b"x/b.mkv", b"x/c.mkv"]
+    assert listing.ignored == 4
+    assert found(walked(root)) == [b"x/a.mkv", b"x/b.mkv", b"x/c.mkv"]

@@ -17,7 +17,7 @@ import pytest
 from watcherd.inbox import touch
 from watcherd.inbox.accept import holders
 from watcherd.inbox.settle import GONE, Kind, Lease
-from watcherd.inbox.touch import identity_of, lease_of, look, open_beneath, open_root
+from watcherd.inbox.touch import identity_of, lease_of, look, marked_folder, open_beneath, open_root
 
 AWKWARD = [
     b"a\nb.mp3",
@@ -284,3 +284,32 @@ def test_an_unreadable_file_and_somebody_elses_lease_are_told(open_place: Path) 
         ["file", "unknown", "", True],
         ["file", "unknown", "Permission denied", False],
     ]
+
+
+@pytest.mark.parametrize("marked", [b"", b"one", b"one/two"])
+def test_a_marker_on_the_way_down_is_seen(inbox: Path, root: int, marked: bytes) -> None:
+    (inbox / "one" / "two" / "three").mkdir(parents=True)
+    (inbox / "other").mkdir()
+    write(inbox, b"one/two/a.mp3")
+    write(inbox, b"other/a.mp3")
+    write(inbox, b"one/two/three/.watcherdignore")
+    assert look(root, b"one/two/a.mp3").kind is Kind.FILE
+    assert marked_folder(root, b"one/two") is None
+    write(inbox, marked + b"/.watcherdignore" if marked else b".watcherdignore")
+    assert look(root, b"one/two/a.mp3").kind is Kind.IGNORED
+    assert look(root, b"one/two/none.mp3").kind is Kind.IGNORED
+    assert marked_folder(root, b"one/two") == marked_folder(root, b"one/two/three") == marked
+    assert look(root, b"other/a.mp3").kind is (Kind.FILE if marked else Kind.IGNORED)
+
+
+def test_a_file_is_covered_by_all_the_names_or_by_none(inbox: Path, root: int) -> None:
+    (inbox / "one").mkdir()
+    write(inbox, b"one/a.mp3")
+    write(inbox, b"one/a.srt")
+    write(inbox, b"a.vtt")
+    names = (b"a.srt", b"a.vtt")
+    assert look(root, b"one/a.mp3", covers=names).kind is Kind.FILE
+    assert look(root, b"one/a.mp3", covers=()).kind is Kind.FILE
+    write(inbox, b"one/a.vtt")
+    assert look(root, b"one/a.mp3", covers=names).kind is Kind.COVERED
+    assert look(root, b"one/none.mp3", covers=names) == GONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,7 @@ from watcherd.endpoint.gate import Gate
 from watcherd.endpoint.gates import Gates
 from watcherd.endpoint.past import Past
 from watcherd.faults import FaultError
+from watcherd.inbox.accept import MARKER, Kind, accept_folder, rules_of
 from watcherd.inbox.condition import Reach
 from watcherd.inbox.root import reach_of
 from watcherd.inbox.touch import open_root
@@ -97,10 +99,46 @@ class _Look:
 
 def _folders(folders: Sequence[Folder]) -> Iterator[Finding]:
     """Look at all folders side by side: storage that does not answer keeps no other waiting."""
-    paths = {path for folder in folders for path in (folder.inbox, folder.done, folder.failed)}
+    paths = {folder.inbox for folder in folders} | {
+        path for folder in folders for _, path in _targets(folder)
+    }
     looks = side_by_side(_look, paths, patience=PATIENCE)
+    closed = side_by_side(_closed, [folder for folder in folders if folder.stays], patience=PATIENCE)
     for folder in folders:
         yield from _folder(folder, looks)
+        if folder.stays and not isinstance(looks[folder.inbox], OSError):
+            yield _beside(folder, closed[folder])
+
+
+def _targets(folder: Folder) -> tuple[tuple[str, Path], ...]:
+    return () if folder.stays else (("done", folder.done), ("failed", folder.failed))
+
+
+def _closed(folder: Folder) -> list[Path]:
+    """Find the watched folders below an inbox in which no sidecar can be written, as many as time allows."""
+    inbox, rules, deadline = bytes(folder.inbox), rules_of(folder, ()), time.monotonic() + PATIENCE / 2
+    found: list[Path] = []
+    for here, below, files in os.walk(inbox):
+        if MARKER in files or MARKER in below:
+            below.clear()
+            continue
+        if not os.access(here, os.R_OK | os.W_OK | os.X_OK):
+            found.append(Path(os.fsdecode(here)))
+        paths = {name: os.path.relpath(os.path.join(here, name), inbox) for name in below}
+        below[:] = [name for name in below if accept_folder(paths[name], rules=rules).kind is Kind.MEDIA]
+        if time.monotonic() > deadline:
+            break
+    return found
+
+
+def _beside(folder: Folder, closed: list[Path] | OSError) -> Finding:
+    what = f"subtitles of {folder.name}"
+    if isinstance(closed, OSError):
+        return _unusable(what, folder.inbox, closed)
+    if not closed:
+        return Finding(Level.OK, what, f"written beside the files in {folder.inbox}")
+    more = f" and {len(closed) - 1:,} more" if len(closed) > 1 else ""
+    return Finding(Level.BAD, what, f"{closed[0]}{more} cannot be read and written", _GIVE_RIGHTS)
 
 
 def _look(path: Path) -> _Look:
@@ -136,7 +174,7 @@ def _folder(folder: Folder, looks: Mapping[Path, _Look | OSError]) -> Iterator[F
         yield Finding(Level.OK, what, f"{path} ({_how(folder, inbox.reach)})")
     else:
         yield Finding(Level.BAD, what, f"{path} cannot be read and written", _GIVE_RIGHTS)
-    for key, target in (("done", folder.done), ("failed", folder.failed)):
+    for key, target in _targets(folder):
         yield _target(key, target, folder, looks[target], device=inbox.device)
 
 

@@ -129,6 +129,7 @@ class _Run:
                     journal=journal,
                     clock=clock,
                     work=self._state.work,
+                    reports=self._state.reports,
                     planning=planning,
                     beside=self._printed or Path(name).parent,
                 )

@@ -24,9 +24,11 @@ def clashes(places: Sequence[Place]) -> list[Problem]:
     """Find names given twice, inboxes that coincide or nest, and done or failed folders that are inboxes.
 
     Allowed are one done or failed folder for several inboxes, done and failed in one folder, a done folder
-    inside its own inbox (which passes it over), and an inbox inside its own done folder.
+    inside its own inbox (which passes it over), and an inbox inside its own done folder. A folder whose
+    files stay has neither done nor failed.
     """
-    real = _followed({path for _, folder in places for path in (folder.inbox, folder.done, folder.failed)})
+    used = {path for _, folder in places for path in (folder.inbox, *(path for _, path in _targets(folder)))}
+    real = _followed(used)
     found: list[Problem | None] = []
     for number, place in enumerate(places):
         found.extend(_with_itself(place, real))
@@ -37,6 +39,8 @@ def clashes(places: Sequence[Place]) -> list[Problem]:
 
 
 def _targets(folder: Folder) -> tuple[tuple[str, Path], ...]:
+    if folder.stays:
+        return ()
     return ("done", folder.done), ("failed", folder.failed)
 
 

@@ -291,6 +291,10 @@ class Folder(Section):
     """Where originals and subtitles go; without it, INBOX/done."""
     failed: AbsolutePath = Field(default_factory=_beside("failed"))
     """Where files go that cannot be translated, with a report; without it, INBOX/failed."""
+    after: Literal["move", "keep"] = "move"
+    """move: originals go to done or failed. keep: they stay, and subtitles are written beside them."""
+    existing: Literal["skip", "overwrite", "keep-both"] = "skip"
+    """With keep, what has a subtitle's name: skip leaves it; overwrite replaces ours; keep-both numbers."""
     endpoint: Words
     """The endpoint that translates; may be left out where there is only one."""
     model: Words | None = None
@@ -323,6 +327,11 @@ class Folder(Section):
     """How often an inbox with events is looked through all the same."""
     retry: Retry = Retry()
     """How long a file is tried."""
+
+    @property
+    def stays(self) -> bool:
+        """Tell whether originals stay where they are; done and failed then have no meaning."""
+        return self.after == "keep"
 
 
 class Log(Section):

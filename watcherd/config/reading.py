@@ -7,8 +7,8 @@ checked by itself, so that one mistake hides no other.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ _SHORTEST = "a whole file can be as short as: folders: [{inbox: ~/inbox}]"
 _OWN = ("state", "stop_grace", "keep", "log")
 _TOP = ("endpoints", "defaults", "folders", *_OWN)
 EACH_ITS_OWN = ("inbox", "name")  # keys of a folder that make no sense as defaults
-_PLACE = ("inbox", "name", "done", "failed", "recursive")
+_PLACE = ("inbox", "name", "done", "failed", "after", "recursive")
 _SECRET_HEADERS = ("key", "auth", "token", "secret", "cookie")
 
 
@@ -88,12 +88,22 @@ def _names_a_secret(header: str) -> bool:
     return any(word in header.lower() for word in _SECRET_HEADERS)
 
 
+def _meaningless(own: Mapping[str, Node], folder: Folder) -> Iterator[Problem]:
+    """Find the keys that a folder has of its own and that its `after` takes the meaning from."""
+    if folder.stays:
+        written = (own[key] for key in ("done", "failed") if key in own and own[key].value is not None)
+        yield from (node.problem("with after: keep, nothing moves there") for node in written)
+    elif "existing" in own and folder.existing != "skip":
+        yield own["existing"].problem("has a meaning only with after: keep")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """One pass over a file's nodes; `problems` grows as it goes."""
+    """One pass over a file's nodes; `problems` and `warnings` grow as it goes."""
 
     around: Surroundings
     problems: list[Problem]
+    warnings: list[str] = field(default_factory=list)
 
     def config(self, root: Node, source: Path | None) -> Config | None:
         """Read the whole file."""
@@ -108,6 +118,7 @@ class _Reading:
             "endpoints": endpoints,
             "folders": self._folders(root, names),
             "source": source,
+            "warnings": tuple(self.warnings),
         }
         rest: dict[str, Node] = {key: root.entries[key] for key in _OWN if key in root.entries}
         if "state" not in rest or rest["state"].value is None:
@@ -200,7 +211,10 @@ class _Reading:
         filled = replace(node, value=_merged(defaults, node.value))
         named = self._check_endpoint(filled.entries.get("endpoint"), names)
         folder = self.validated(Folder, filled, {} if named else self._only_endpoint(node, names))
-        if folder is None:  # where it stands may be right all the same, and clash with other folders
+        if folder is not None:
+            meaningless = _meaningless(node.value, folder)
+            self.warnings.extend(f"line {problem.line}: {problem}" for problem in meaningless)
+        else:  # where it stands may be right all the same, and clash with other folders
             place = {key: entry for key, entry in filled.entries.items() if key in _PLACE}
             unheard = replace(self, problems=[])
             folder = unheard.validated(Folder, replace(filled, value=place), {"endpoint": "any"})

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from watcherd.delivery import files, folders, look, names, report
 from watcherd.delivery.carry import Delivery
 from watcherd.delivery.result import Changed, Delivered, NameTaken, Vanished
+from watcherd.delivery.sidecars import Sidecars
 from watcherd.faults import FaultError
 from watcherd.job import Outcome, Plan
 from watcherd.place import Place
@@ -45,10 +46,10 @@ def bring_back(
                 plan=Plan(outcome=Outcome.FAILED, folder=folder, original=chosen, sidecars=()),
                 job_id=job_id,
                 identity=identity,
-                contents={},
                 name=name,
                 source_fd=source_fd,
                 target_fd=target_fd,
+                sidecars=Sidecars(folder_fd=target_fd, job_id=job_id, contents={}),
             )
             match delivery.run():
                 case NameTaken():

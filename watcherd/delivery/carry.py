@@ -18,32 +18,30 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from watcherd.delivery import copying, folders, look, names, publish, room
+from watcherd.delivery import copying, folders, look, publish, room
 from watcherd.delivery.result import Changed, Delivered, NameTaken, Result, Vanished
+from watcherd.delivery.sidecars import Sidecars, is_empty
 from watcherd.faults import FaultError
-from watcherd.job import Identity, Plan, Sidecar
+from watcherd.job import Identity, Plan
 
 TEMPORARY = re.compile(rb"\.watcherd-([0-9]+)-[0-9]+\.tmp")
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_BEGUN, _COPY, _FIRST_SIDECAR = 0, 1, 2  # the numbers of a job's temporary files
+_BEGUN, _COPY = 0, 1  # the numbers of a job's temporary files that are the original's
 _COARSEST_CLOCK = 2_000_000_000  # nanoseconds; FAT keeps even seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One plan being carried out; `published` are our sidecars under their final names."""
+    """One plan being carried out."""
 
     plan: Plan
     job_id: int
     identity: Identity
-    contents: Mapping[bytes, bytes]
     name: bytes
     source_fd: int | None
     target_fd: int
-    published: dict[bytes, os.stat_result] = field(default_factory=dict)
+    sidecars: Sidecars
 
     def run(self) -> Result:
         """Go on from wherever the files say that this delivery stands.
@@ -56,11 +54,11 @@ class Delivery:
                 self._see_room()
                 result = self._sidecars() or self._original()
             if not isinstance(result, Delivered):
-                self._undo()
-            self._clean(_BEGUN)
+                self.sidecars.undo()
+            self.sidecars.clean(_BEGUN)
         except OSError:
             with contextlib.suppress(OSError):
-                self._clean(_COPY)
+                self.sidecars.clean(_COPY)
             raise
         folders.persist(self.target_fd)
         if self.source_fd is not None:
@@ -82,7 +80,7 @@ class Delivery:
             return None
         if arrived is not None and self._is_copy(arrived):
             return Delivered()
-        if arrived is not None and self._has(_BEGUN):
+        if arrived is not None and self.sidecars.has(_BEGUN):
             self._put_back(self.target_fd, self.plan.original)
         elif arrived is not None and self._is_same_inode(arrived):
             return Delivered()  # and written to since
@@ -90,16 +88,12 @@ class Delivery:
 
     def _drop_placeholders(self) -> None:
         """Remove the empty files that only held a name for one whose temporary file is still here."""
-        candidates = [
-            (number, sidecar.name) for number, sidecar in self._numbered() if self.contents[sidecar.name]
-        ]
-        candidates += [(number, self.plan.original) for number in (_BEGUN, _COPY)]
-        for number, name in candidates:
-            if _is_empty(look.status(self.target_fd, name)) and self._has(number):
-                os.unlink(name, dir_fd=self.target_fd)
-        if self.source_fd is None or not _is_empty(self._at_source()):
+        self.sidecars.drop_placeholders()
+        for number in (_BEGUN, _COPY):
+            self.sidecars.drop_placeholder(number, self.plan.original)
+        if self.source_fd is None or not is_empty(self._at_source()):
             return
-        if self._has(_BEGUN) or look.status(self.source_fd, self._aside) is not None:
+        if self.sidecars.has(_BEGUN) or look.status(self.source_fd, self._aside) is not None:
             os.unlink(self.name, dir_fd=self.source_fd)
 
     def _settle_aside(self) -> None:
@@ -119,13 +113,14 @@ class Delivery:
     def _see_room(self) -> None:
         """See that all that is still to be written fits, before any of it is; raises FaultError."""
         there = look.status
-        sizes = [len(self.contents[name]) for name in self.contents if there(self.target_fd, name) is None]
+        contents = self.sidecars.contents
+        sizes = [len(contents[name]) for name in contents if there(self.target_fd, name) is None]
         if self._crosses_devices() and self._arrived() is None:
             sizes.append(self.identity.size)
         try:
             room.check(self.target_fd, sizes)
         except FaultError:
-            self._clean(_COPY)  # what a stop left half written takes room, and is written anew
+            self.sidecars.clean(_COPY)  # what a stop left half written takes room, and is written anew
             room.check(self.target_fd, sizes)
 
     def _crosses_devices(self) -> bool:
@@ -133,53 +128,17 @@ class Delivery:
         return source is not None and source.st_dev != target.st_dev
 
     def _sidecars(self) -> Result | None:
-        for number, sidecar in self._numbered():
-            status = self._ours(sidecar) or self._written(number, sidecar)
-            if status is None:
-                return NameTaken(sidecar.name)
-            self.published[sidecar.name] = status
+        for number, name in self.sidecars.numbered:
+            if not self.sidecars.put(number, name):
+                return NameTaken(name)
         folders.persist(self.target_fd)
         return None
-
-    def _ours(self, sidecar: Sidecar) -> os.stat_result | None:
-        """Return the state of a sidecar that stands under its final name, whole and as we would write it."""
-        content = self.contents[sidecar.name]
-        if look.content(self.target_fd, sidecar.name, len(content)) != content:
-            return None
-        return look.status(self.target_fd, sidecar.name)
-
-    def _written(self, number: int, sidecar: Sidecar) -> os.stat_result | None:
-        """Write a sidecar and publish it; None where its name is taken."""
-        fd = self._created(number, 0o666)
-        try:
-            copying.write(fd, self.contents[sidecar.name])
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        return self._published(number, sidecar.name)
-
-    def _published(self, number: int, name: bytes) -> os.stat_result | None:
-        """Give a temporary file its final name; return its state, None where the name is taken."""
-        temporary = self._temporary(number)
-        try:
-            if not publish.move(self.target_fd, temporary, self.target_fd, name):
-                os.unlink(temporary, dir_fd=self.target_fd)
-        except FileExistsError:
-            return None
-        return os.lstat(name, dir_fd=self.target_fd)
-
-    def _created(self, number: int, mode: int) -> int:
-        """Open a new temporary file, in the place of one that a stop left."""
-        temporary = self._temporary(number)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=self.target_fd)
-        return os.open(temporary, _CREATE, mode, dir_fd=self.target_fd)
 
     # The original.
 
     def _original(self) -> Result:
         """Move the original; look at what arrived, since its name may have got another file meanwhile."""
-        os.close(self._created(_BEGUN, 0o600))
+        os.close(self.sidecars.create(_BEGUN, 0o600))
         if (result := self._unmovable()) is not None:
             return result
         assert self.source_fd is not None
@@ -203,14 +162,11 @@ class Delivery:
 
     def _unmovable(self) -> Result | None:
         """Return why the original must not be moved, None if it is still the file that settled."""
-        source = self._at_source()
-        if source is None:
-            return Vanished()
-        return None if look.identity(source) == self.identity else Changed()
+        return look.disturbed(self._at_source(), self.identity)
 
     def _copied(self) -> Result:
         """Copy the original to another device, then remove it where it was."""
-        os.unlink(self._temporary(_BEGUN), dir_fd=self.target_fd)
+        os.unlink(self.sidecars.temporary(_BEGUN), dir_fd=self.target_fd)
         if self._arrived() is None:
             result = self._copy()
             if result is not None:
@@ -222,7 +178,9 @@ class Delivery:
         if source is not None and self._is_same_inode(source):
             if look.identity(source) != self.identity:
                 # It was written to after it was copied: the copy is an old state of it.
-                self.published[self.plan.original] = os.lstat(self.plan.original, dir_fd=self.target_fd)
+                self.sidecars.published[self.plan.original] = os.lstat(
+                    self.plan.original, dir_fd=self.target_fd
+                )
                 return Changed()
             self._retire()
         # Else another file stands there, or none: then the copy is the last of the one that settled.
@@ -235,7 +193,7 @@ class Delivery:
         if from_fd is None:
             return self._unmovable() or Changed()
         try:
-            to_fd = self._created(_COPY, 0o600)
+            to_fd = self.sidecars.create(_COPY, 0o600)
             try:
                 copying.copy(from_fd, to_fd)
             finally:
@@ -244,7 +202,7 @@ class Delivery:
                 return self._unmovable() or Changed()
         finally:
             os.close(from_fd)
-        return None if self._published(_COPY, self.plan.original) else NameTaken(self.plan.original)
+        return None if self.sidecars.publish(_COPY, self.plan.original) else NameTaken(self.plan.original)
 
     def _retire(self) -> None:
         """Remove the original's old name, which may be another file's by now: so it is put aside first."""
@@ -259,53 +217,16 @@ class Delivery:
 
     # Undoing.
 
-    def _undo(self) -> None:
-        """Remove exactly the sidecars (and the copy) that this plan published, as they were then."""
-        for sidecar in self.plan.sidecars:
-            if sidecar.name not in self.published and (status := self._ours(sidecar)) is not None:
-                self.published[sidecar.name] = status
-        for name, published in reversed(self.published.items()):  # the copy, which stands for all, goes first
-            status = look.status(self.target_fd, name)
-            if status is not None and look.unwritten(status, published):
-                os.unlink(name, dir_fd=self.target_fd)
-
     def _put_back(self, from_fd: int, old: bytes) -> None:
         """Give a file the original's old name again, numbered where another one has that already."""
-        if self.source_fd is None:
-            return
-        _, extension = names.split(self.name)
-        for stem in names.numbered(self.name):
-            try:
-                gone = publish.move(from_fd, old, self.source_fd, stem + extension)
-            except FileExistsError:
-                there = look.status(self.source_fd, stem + extension)
-                if there is None or not os.path.samestat(there, os.lstat(old, dir_fd=from_fd)):
-                    continue
-                gone = False  # a stop left both names
-            if not gone:
-                os.unlink(old, dir_fd=from_fd)
-            return
-
-    def _clean(self, first: int) -> None:
-        """Remove this job's temporary files from number `first` on."""
-        for number in range(first, _FIRST_SIDECAR + len(self.plan.sidecars)):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._temporary(number), dir_fd=self.target_fd)
+        if self.source_fd is not None:
+            publish.put_back(from_fd, old, self.source_fd, self.name)
 
     # What is where.
-
-    def _temporary(self, number: int) -> bytes:
-        return b".watcherd-%d-%d.tmp" % (self.job_id, number)
-
-    def _has(self, number: int) -> bool:
-        return look.status(self.target_fd, self._temporary(number)) is not None
 
     @property
     def _aside(self) -> bytes:
         return b".watcherd-%d.original" % self.job_id
-
-    def _numbered(self) -> Iterator[tuple[int, Sidecar]]:
-        return enumerate(self.plan.sidecars, _FIRST_SIDECAR)
 
     def _at_source(self) -> os.stat_result | None:
         return None if self.source_fd is None else look.status(self.source_fd, self.name)
@@ -331,7 +252,3 @@ class Delivery:
         """Compare a file in the original's folder with what stands under the original's final name."""
         assert self.source_fd is not None
         return look.equal(self.source_fd, name, self.target_fd, self.plan.original)
-
-
-def _is_empty(status: os.stat_result | None) -> bool:
-    return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == 0

@@ -10,6 +10,7 @@ from watcherd import pulse
 from watcherd.delivery import folders, look, names, report
 from watcherd.delivery.carry import TEMPORARY, Delivery
 from watcherd.delivery.result import Changed, Delivered, NameTaken, Result, Vanished
+from watcherd.delivery.sidecars import Sidecars
 from watcherd.faults import FaultError
 from watcherd.job import Identity, Plan
 from watcherd.place import Place
@@ -56,10 +57,10 @@ def deliver(
             plan=plan,
             job_id=job_id,
             identity=identity,
-            contents=contents,
             name=name,
             source_fd=source_fd,
             target_fd=target_fd,
+            sidecars=Sidecars(folder_fd=target_fd, job_id=job_id, contents=contents),
         )
         return delivery.run()
 

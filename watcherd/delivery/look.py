@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 
+from watcherd import pulse
 from watcherd.delivery import copying
+from watcherd.delivery.result import Changed, Vanished
 from watcherd.job import Identity
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -27,6 +30,13 @@ def identity(status: os.stat_result) -> Identity | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def disturbed(status: os.stat_result | None, settled: Identity) -> Vanished | Changed | None:
+    """Return why a file must not be delivered any more; None while it is the one that settled."""
+    if status is None:
+        return Vanished()
+    return None if identity(status) == settled else Changed()
 
 
 def unwritten(now: os.stat_result, then: os.stat_result) -> bool:
@@ -58,6 +68,21 @@ def content(folder_fd: int, name: bytes, limit: int) -> bytes | None:
         return found if len(found) <= limit else None
     finally:
         os.close(fd)
+
+
+def digest(folder_fd: int, name: bytes) -> str | None:
+    """Return the SHA-256 of what a plain file holds, in hexadecimal digits; None for anything else."""
+    fd = opened(folder_fd, name)
+    if fd is None:
+        return None
+    found = hashlib.sha256()
+    try:
+        while block := copying.read(fd, copying.BLOCK):
+            found.update(block)
+            pulse.beat()
+    finally:
+        os.close(fd)
+    return found.hexdigest()
 
 
 def equal(one_fd: int, one: bytes, other_fd: int, other: bytes) -> bool:

@@ -9,12 +9,15 @@ import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal, assert_never
 
 from watcherd.job import Outcome, Plan, Sidecar
 
 LONGEST = 255  # bytes in one name, on all usual file systems
 REPORT = b".error.json"
 LANGUAGE = b"en"
+
+Existing = Literal["skip", "overwrite", "keep-both"]
 
 _PLACEHOLDER = re.compile(rb"\{(?:stem|name|lang)\}")
 _EXTENSION = re.compile(rb"\.[A-Za-z0-9_-]{1,16}\Z")
@@ -48,9 +51,49 @@ def plan(
     return Plan(outcome=outcome, folder=folder, original=original, sidecars=sidecars)
 
 
+def sidecar_names(name: bytes, *, formats: Sequence[str], sidecar_name: str) -> tuple[Sidecar, ...]:
+    """Return the sidecars that stand beside a file of this name which stays where it is."""
+    return _free_beside(name, formats, sidecar_name, taken=())
+
+
+def plan_beside(
+    *,
+    path: bytes,
+    formats: Sequence[str],
+    sidecar_name: str,
+    existing: Existing,
+    taken: Container[bytes],
+    ours: Container[bytes],
+) -> Plan:
+    """Choose the sidecars to be written beside an original that stays where it is.
+
+    `taken` are the names in its folder, `ours` those among them that we wrote and nobody changed since. With
+    skip, sidecars whose name is taken are left out; with overwrite, those that are not ours; with keep-both
+    all are numbered together, until none is taken: `talk (2).srt` with `talk (2).vtt`.
+    """
+    folder, _, name = path.rpartition(b"/")
+    usual = sidecar_names(name, formats=formats, sidecar_name=sidecar_name)
+    match existing:
+        case "skip":
+            sidecars = tuple(one for one in usual if one.name not in taken)
+        case "overwrite":
+            sidecars = tuple(one for one in usual if one.name not in taken or one.name in ours)
+        case "keep-both":
+            sidecars = _free_beside(name, formats, sidecar_name, taken=taken)
+        case _:
+            assert_never(existing)
+    return Plan(outcome=Outcome.DONE, folder=folder, original=name, sidecars=sidecars, stays=True)
+
+
 def report_name(original: bytes) -> bytes:
     """Return the name of the failure report beside an original."""
     return original + REPORT
+
+
+def kept_report(path: bytes, job_id: int) -> bytes:
+    """Return the name of the report about a file that stays, in a folder for the reports of all inboxes."""
+    end = b".%d" % job_id + REPORT
+    return _shortened(path.rpartition(b"/")[2], LONGEST - len(end)) + end
 
 
 def numbered(name: bytes) -> Iterator[bytes]:
@@ -66,6 +109,16 @@ def split(name: bytes) -> tuple[bytes, bytes]:
     """Split a name into stem and extension; what follows the last point of `Dr. Smith, Monday` is none."""
     match = _EXTENSION.search(name)
     return (name[: match.start()], match.group()) if match and match.start() else (name, b"")
+
+
+def _free_beside(
+    name: bytes, formats: Sequence[str], sidecar_name: str, *, taken: Container[bytes]
+) -> tuple[Sidecar, ...]:
+    """Choose sidecars none of which is taken, by the original itself least of all."""
+    for _, sidecars in _candidates(name, Outcome.DONE, formats, sidecar_name):
+        if not any(one.name in taken or one.name == name for one in sidecars):
+            break
+    return sidecars
 
 
 def _candidates(

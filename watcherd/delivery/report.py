@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings that the job was tried with."""
+    """The settings that the job was tried with; `stays` where the file stays in its inbox."""
 
     endpoint: str
     base_url: str
@@ -32,6 +32,7 @@ class Settings:
     temperature: float
     formats: tuple[str, ...]
     inbox: Path
+    stays: bool
 
 
 def render(
@@ -66,7 +67,7 @@ def render(
         "endpoint_said": _said(fault),
         "attempts": [_attempt(at, problem) for at, problem in attempts],
         "settings": _settings(settings),
-        "how_to_retry": _how_to_retry(job.path, settings.inbox),
+        "how_to_retry": _how_to_retry(job.path, settings),
     }
     text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
     return text.encode("utf-8", "backslashreplace")
@@ -104,11 +105,14 @@ def _said(fault: Fault) -> dict[str, Any] | None:
     return answer if any(value is not None for value in answer.values()) else None
 
 
-def _how_to_retry(path: bytes, inbox: Path) -> str:
-    """Name the folder below the inbox in which the file stood; moved there, it fails or succeeds anew."""
-    folder = path.rpartition(b"/")[0]
-    where = bytes(inbox) + (b"/" + folder if folder else b"")
-    return f"Say watcherd retry and this file's name, or move the file back into the inbox: {_shown(where)}"
+def _how_to_retry(path: bytes, settings: Settings) -> str:
+    """Name the file where it stays; else the folder below the inbox that it stood in, to be moved there."""
+    inbox, (folder, _, _) = bytes(settings.inbox), path.rpartition(b"/")
+    if settings.stays:
+        where = _shown(inbox + b"/" + path)
+        return f"Say watcherd retry and this file's path; it is also tried again when it changes: {where}"
+    where = _shown(inbox + (b"/" + folder if folder else b""))
+    return f"Say watcherd retry and this file's name, or move the file back into the inbox: {where}"
 
 
 def _address(url: str) -> str:

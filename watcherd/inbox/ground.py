@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+from collections.abc import Collection, Sequence
 
 from watcherd.config.model import Folder
 from watcherd.inbox import root as roots
-from watcherd.inbox.accept import Kind, Rules, accept_folder, rules_of
+from watcherd.inbox.accept import Kind, Rules, accept_folder, covers, holders, rules_of
+from watcherd.inbox.condition import Reach
 from watcherd.inbox.root import Root
+from watcherd.inbox.rounds import below
+from watcherd.inbox.settle import Look
+from watcherd.inbox.touch import look
 from watcherd.inbox.watch import Hint, Watch
 from watcherd.place import Place
 
@@ -41,7 +46,8 @@ class Ground:
             if self._closed:
                 return
             folder = self._folder
-            self._root = roots.take(self._inbox, done=folder.done, failed=folder.failed)
+            targets = () if folder.stays else (folder.done, folder.failed)
+            self._root = roots.take(self._inbox, targets=targets)
             self._start_watch()
 
     def is_sound(self) -> bool:
@@ -55,6 +61,16 @@ class Ground:
             if self._root is not None:
                 self._stop_watch()
                 self._start_watch()
+
+    def look_at(self, paths: Sequence[bytes]) -> list[Look]:
+        """Look at each path, with the names beside it that would hold or cover it."""
+        rules, leases = self.rules, self.root.reach is not Reach.REMOTE
+        looks = []
+        for path in paths:
+            name = path.rpartition(b"/")[2]
+            beside, cover = holders(name), covers(name, rules)
+            looks.append(look(self.root.fd, path, beside=beside, covers=cover, leases=leases))
+        return looks
 
     def close(self) -> None:
         """Stop watching, close the folder and unlock it. A second call does nothing."""
@@ -83,12 +99,18 @@ class Ground:
         """Whether the watch, if there is one, still works."""
         return self._watch is None or self._watch.alive
 
-    @property
-    def watched(self) -> int:
-        """How many of the folders that count are watched; done, failed and foreign ones do not."""
+    def watched(self, marked: Collection[bytes]) -> int:
+        """How many of the folders that a scan meets are watched.
+
+        Done, failed and foreign folders are not met, and neither is what lies below the `marked` ones.
+        """
         rules = self.rules
         watched = [] if self._watch is None else self._watch.folders
-        return sum(not folder or accept_folder(folder, rules=rules).kind is Kind.MEDIA for folder in watched)
+        return sum(
+            not folder
+            or (accept_folder(folder, rules=rules).kind is Kind.MEDIA and not below(folder, marked))
+            for folder in watched
+        )
 
     def _start_watch(self) -> None:
         self.limit = None

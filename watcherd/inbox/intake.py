@@ -10,24 +10,33 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
 from watcherd.clock import Clock
 from watcherd.config.model import Folder
 from watcherd.faults import Fault, FaultError
+from watcherd.inbox.accept import MARKER, accept, was_partial
 from watcherd.inbox.accept import Kind as NameKind
-from watcherd.inbox.accept import accept, holders, was_partial
 from watcherd.inbox.arrivals import Arrivals
-from watcherd.inbox.condition import Condition, InboxState, LockedByOtherError, Reach, Waiting
+from watcherd.inbox.condition import Condition, InboxState, LockedByOtherError, Waiting
+from watcherd.inbox.desk import Desk, Inquiry, Window
 from watcherd.inbox.ground import Ground
-from watcherd.inbox.reconcile import Arrived, Changed, Found, Gone, Listing, idle, reconcile
+from watcherd.inbox.reconcile import (
+    Arrived,
+    Changed,
+    Found,
+    Gone,
+    Listing,
+    asks_for_kept,
+    idle,
+    reconcile,
+)
 from watcherd.inbox.rounds import Rounds
 from watcherd.inbox.scan import Walk
 from watcherd.inbox.settle import Kind, Look, Note, Settled
 from watcherd.inbox.storage import Storage
-from watcherd.inbox.touch import look
 from watcherd.inbox.trouble import Trouble
 from watcherd.inbox.warden import Tended, Warden
 from watcherd.inbox.watch import Asked, Hint, Noticed, Overflowed
@@ -53,22 +62,8 @@ _REPORTS = {
         "Is a recording or a copy still running? It is not sent before it rests.",
     ),
 }
-
-
-class Desk(Protocol):
-    """Where settled files go: the queue. It may raise FaultError, after which the inbox tries again."""
-
-    async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
-        """The open jobs whose file lies directly in a folder, relative to the inbox."""
-        ...
-
-    async def admit(self, inbox: str, path: bytes, identity: Identity) -> None:
-        """A file has settled; nothing happens where its path has an open job."""
-        ...
-
-    async def withdraw(self, job_id: int, why: str) -> None:
-        """The file of an idle job is gone (`vanished`) or another one (`changed`)."""
-        ...
+_WITHDRAWN = {Kind.IGNORED: "ignored", Kind.COVERED: "covered"}
+"""Why a job is withdrawn whose file is none any more; `vanished` where nothing else is to be said."""
 
 
 class Intake:
@@ -78,15 +73,13 @@ class Intake:
         self, folder: Folder, *, storage: Storage, desk: Desk, clock: Clock, inbox: Place | None = None
     ) -> None:
         self._folder = folder
-        self._desk = desk
+        self._window = Window(desk, folder)
         self._clock = clock
         self._hints: asyncio.Queue[Hint] = asyncio.Queue()
         self._warden = Warden(folder, self._hints, inbox=inbox, storage=storage, clock=clock)
         self._arrivals = Arrivals(folder.settle)
         self._rounds = Rounds(clock.monotonic())
         self._walk: Walk | None = None
-        self._known: defaultdict[bytes, set[bytes]] = defaultdict(set)
-        """By folder, the paths that had an open job when last heard of; the rest needs no asking."""
         self._tick = float("-inf")
         self._scanned_at: float | None = None
         self._missed = 0
@@ -226,6 +219,8 @@ class Intake:
 
     def _hear_of(self, path: bytes, before: bytes | None, now: float) -> None:
         """An event: a path worth a look is noticed; a job's path too, its file may be gone."""
+        if path.rpartition(b"/")[2] == MARKER:
+            self._rounds.request(now)  # jobs of files below it are withdrawn
         ground = self._warden.ground
         if ground is None or accept(path, rules=ground.rules).kind is not NameKind.MEDIA:
             return
@@ -243,7 +238,9 @@ class Intake:
             if began < self._rounds.due:
                 return
             self._walk = Walk(ground.root.fd, ground.rules)
-            self._rounds.begin(self._known)
+            if self._rounds.last is None:
+                await self._window.learn()
+            self._rounds.begin(self._window.folders, self._clock.now())
         listings = await self._warden.call(self._walk.step)
         self._warden.settle_in(ground)
         for listing in listings:
@@ -265,48 +262,47 @@ class Intake:
         self._log.debug("inbox.scanned", seconds=round(scanned.seconds, 3), files=scanned.files)
 
     async def _compare(self, ground: Ground, listing: Listing) -> None:
-        """One folder against its open jobs. Where none can be, nobody is asked."""
-        rows: Sequence[Job] = ()
-        if listing.files or listing.folder in self._known or self._rounds.last is None:
-            rows = await self._desk.open_jobs(self._folder.name, listing.folder)
-            self._remember(listing.folder, rows)
+        """One folder against its open jobs and kept files. Where none can be, nobody is asked."""
+        folder, gone = listing.folder, []
+        if not listing.files and folder not in self._window.folders:
+            return
+        rows = await self._window.jobs_in(folder)
+        kept = await self._window.kept_in(folder) if asks_for_kept(listing, rows) else {}
         now = self._clock.monotonic()
-        for action in reconcile(listing, rows):
+        for action in reconcile(listing, rows, kept):
             match action:
                 case Arrived(found):
-                    self._come_upon(found, now)
+                    self._come_upon(found, now, is_new=found.path not in kept)
                 case Changed(job, found):
-                    await self._desk.withdraw(job.id, "changed")
+                    await self._window.withdraw(job, "changed")
                     self._notice(found.path, now)
                 case Gone(job):
-                    await self._miss(ground, job)
+                    gone.append(job)
                 case _ as unreachable:
                     assert_never(unreachable)
+        if gone:
+            await self._miss(ground, gone)
 
-    def _come_upon(self, found: Found, now: float) -> None:
+    def _come_upon(self, found: Found, now: float, *, is_new: bool) -> None:
         """A scan found a file without a job: new, or another one than the last look saw."""
         entry = self._arrivals.get(found.path)
         if entry is None:
-            self._notice(found.path, now, missed=self._rounds.by_timer)
+            missed = is_new and self._rounds.tells_first_of(found)
+            self._notice(found.path, now, missed=missed)
             return
         seen = entry.arrival.look
         if seen is not None and (seen.identity != found.identity or entry.arrival.held != found.held):
             self._notice(found.path, now, missed=True)
 
-    async def _miss(self, ground: Ground, job: Job) -> None:
-        """A listing lacks a job's file. A look has the last word: a busy folder's listing may lack a name."""
-        (seen,) = await self._warden.call(_look_at, ground, [job.path])
-        if seen.kind is not Kind.FILE:
-            await self._desk.withdraw(job.id, "vanished")
-        elif seen.identity is not None and seen.identity != job.identity:
-            await self._desk.withdraw(job.id, "changed")
-            self._notice(job.path, self._clock.monotonic())
-
-    def _remember(self, folder: bytes, rows: Sequence[Job]) -> None:
-        if rows:
-            self._known[folder] = {job.path for job in rows}
-        else:
-            self._known.pop(folder, None)
+    async def _miss(self, ground: Ground, jobs: Sequence[Job]) -> None:
+        """A listing lacks jobs' files. Looks have the last word: a busy folder's listing may lack a name."""
+        looks = await self._warden.call(ground.look_at, [job.path for job in jobs])
+        for job, seen in zip(jobs, looks, strict=True):
+            if seen.kind is not Kind.FILE:
+                await self._window.withdraw(job, _WITHDRAWN.get(seen.kind, "vanished"))
+            elif seen.identity is not None and seen.identity != job.identity:
+                await self._window.withdraw(job, "changed")
+                self._notice(job.path, self._clock.monotonic())
 
     def _say_unread(self, listing: Listing) -> None:
         if listing.error and self._troubles["unread"].met(self._clock.monotonic()):
@@ -321,28 +317,24 @@ class Intake:
         paths = self._arrivals.take_due(asked, LOOKS)
         if not paths:
             return
-        looks = await self._warden.call(_look_at, ground, paths)
-        rows: dict[bytes, Sequence[Job]] = {}
+        looks = await self._warden.call(ground.look_at, paths)
+        inquiry = Inquiry(self._window)
         settled = []
         for path, seen in zip(paths, looks, strict=True):
-            job = await self._job_of(path, rows)
-            outcome = await self._weigh(path, seen, job, asked)
+            outcome = await self._weigh(path, seen, inquiry, asked)
             if outcome is not None:
                 settled.append((path, outcome.identity))
         for path, identity in sorted(settled, key=lambda item: item[0]):
             await self._hand_over(path, identity)
 
-    async def _weigh(self, path: bytes, seen: Look, job: Job | None, asked: float) -> Settled | None:
+    async def _weigh(self, path: bytes, seen: Look, inquiry: Inquiry, asked: float) -> Settled | None:
         """Enter one look. A job of the same file ends the arrival; one of another file has to go first."""
-        same = job is not None and job.identity == seen.identity
-        if seen.kind is not Kind.FILE or same:
+        job = await inquiry.job_of(path)
+        if await self._needs_nothing(path, seen, job, inquiry):
             self._arrivals.drop(path)
-        if same:
             return None
-        if job is not None and idle(job) and (seen.kind is not Kind.FILE or seen.identity is not None):
-            await self._desk.withdraw(job.id, "changed" if seen.kind is Kind.FILE else "vanished")
-        if seen.kind is not Kind.FILE:
-            return None
+        if job is not None and idle(job) and seen.identity is not None:
+            await self._window.withdraw(job, "changed")
         entry = self._arrivals.get(path)
         if entry is not None and entry.arrival.look is None:
             self._log.info("arrival.noticed", file=path)
@@ -351,25 +343,30 @@ class Intake:
         if outcome is not None and job is not None:
             self._arrivals.wait(path, now + AFTER_WITHDRAWAL, Note.TAKEN)
             return None
+        if outcome is not None and await inquiry.is_kept(path, outcome.identity):
+            self._arrivals.drop(path)
+            return None
         self._report(path, seen, now)
         return outcome
 
-    async def _job_of(self, path: bytes, rows: dict[bytes, Sequence[Job]]) -> Job | None:
-        """The open job of a path. `rows` remembers what the desk said during one round of looks.
+    async def _needs_nothing(self, path: bytes, seen: Look, job: Job | None, inquiry: Inquiry) -> bool:
+        """Whether a look ends the arrival: it is no file to be had, one with its job, or a kept one.
 
-        A job that no scan has met yet is not known: the desk refuses a second one, and that scan compares.
+        What is kept is asked at the first look, and when the file has settled: a copy may bring the old time
+        stamps in the end.
         """
-        folder = path.rpartition(b"/")[0]
-        if path not in self._known.get(folder, ()):
-            return None
-        if folder not in rows:
-            rows[folder] = await self._desk.open_jobs(self._folder.name, folder)
-            self._remember(folder, rows[folder])
-        return next((job for job in rows[folder] if job.path == path), None)
+        if seen.kind is not Kind.FILE:
+            if job is not None and idle(job):
+                await self._window.withdraw(job, _WITHDRAWN.get(seen.kind, "vanished"))
+            return True
+        if job is not None:
+            return job.identity == seen.identity
+        entry = self._arrivals.get(path)
+        looked = entry is not None and entry.arrival.look is not None
+        return not looked and seen.identity is not None and await inquiry.is_kept(path, seen.identity)
 
     async def _hand_over(self, path: bytes, identity: Identity) -> None:
-        await self._desk.admit(self._folder.name, path, identity)
-        self._known[path.rpartition(b"/")[0]].add(path)
+        await self._window.admit(path, identity)
         entry = self._arrivals.drop(path)
         self._troubles["desk"].over()
         if entry is not None:
@@ -391,10 +388,3 @@ class Intake:
             event, hint = _REPORTS[entry.note]
             why = {"error": seen.error} if seen.error else {}
             self._log.warning(event, file=path, hint=hint, files=trouble.count, **why)
-
-
-def _look_at(ground: Ground, paths: Sequence[bytes]) -> list[Look]:
-    """Look at each path, with the names beside it that would hold it. Runs in a thread."""
-    root = ground.root
-    leases = root.reach is not Reach.REMOTE
-    return [look(root.fd, path, beside=holders(path.rpartition(b"/")[2]), leases=leases) for path in paths]

@@ -1,11 +1,11 @@
-"""What a folder's listing means for its open jobs: a folder's files and its open rows in, actions out. Pure.
+"""What a folder's listing means for its open jobs: its files, open rows and kept files in, actions out. Pure.
 
 Start-up, overflow, a rebuilt watch, a reload and the timer all come through here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from watcherd.job import Identity, Job, State
@@ -26,14 +26,16 @@ class Found:
 class Listing:
     """One folder's media files, in the order of their names; `ignored` counts what is none.
 
-    `error` is the system's word for why the folder, or some of it, could not be read: nothing then counts as
-    gone.
+    Files that are covered by their sidecars count as ignored. `error` is the system's word for why the
+    folder, or some of it, could not be read: nothing then counts as gone. `marked` says that it holds a
+    marker, so that neither its files nor anything below was looked at.
     """
 
     folder: bytes
     files: tuple[Found, ...] = ()
     ignored: int = 0
     error: str = ""
+    marked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Changed:
 
 
 Action = Arrived | Gone | Changed
+Kept = Mapping[bytes, tuple[int, int]]
+"""Files that stay where they are and need nothing, by path: their size and mtime_ns."""
 
 
 def idle(job: Job) -> bool:
@@ -70,14 +74,25 @@ def idle(job: Job) -> bool:
     return job.state in _IDLE and job.plan is None
 
 
-def reconcile(listing: Listing, rows: Sequence[Job]) -> list[Action]:
-    """What to do about one folder. `rows` are the open jobs of files that lie directly in it."""
+def is_kept(path: bytes, identity: Identity, kept: Kept) -> bool:
+    """Whether a file is one of the kept as it was; device, inode and ctime change under a file that rests."""
+    return kept.get(path) == (identity.size, identity.mtime_ns)
+
+
+def asks_for_kept(listing: Listing, rows: Sequence[Job]) -> bool:
+    """Whether `reconcile` has any use for the kept files: only where a file has no open job."""
+    return not {found.path for found in listing.files} <= {job.path for job in rows}
+
+
+def reconcile(listing: Listing, rows: Sequence[Job], kept: Kept) -> list[Action]:
+    """What to do about one folder. `rows` and `kept` are of the files that lie directly in it."""
     jobs = {job.path: job for job in rows}
     actions: list[Action] = []
     for found in listing.files:
         job = jobs.pop(found.path, None)
         if job is None:
-            actions.append(Arrived(found))
+            if not is_kept(found.path, found.identity, kept):
+                actions.append(Arrived(found))
         elif job.identity != found.identity and idle(job):
             actions.append(Changed(job, found))
     if not listing.error:

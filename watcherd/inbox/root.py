@@ -10,8 +10,8 @@ import ctypes
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from watcherd.inbox.condition import LockedByOtherError, Reach
@@ -45,7 +45,7 @@ _OVERLAY = 0x794C7630
 class Root:
     """An inbox's folder, open and ours. `real` is its path without links, `key` its (device, inode).
 
-    `own` are its done and failed folders as far as they lie inside, relative; `locked` is False on file
+    `own` are the folders that it delivers to, as far as they lie inside, relative; `locked` is False on file
     systems that cannot lock a folder.
     """
 
@@ -61,8 +61,21 @@ class Root:
         os.close(self.fd)
 
 
-def take(inbox: Place, *, done: Path, failed: Path) -> Root:
-    """Open and lock an inbox; raises OSError (missing, unreadable, no folder) and LockedByOtherError."""
+def take(inbox: Place, *, targets: Iterable[Path]) -> Root:
+    """Open and lock an inbox; raises OSError (missing, unreadable, no folder) and LockedByOtherError.
+
+    `targets` are the folders that it delivers to, wherever they lie.
+    """
+    root = visit(inbox, targets=targets)
+    try:
+        return replace(root, locked=_lock(root.fd))
+    except BaseException:
+        root.close()
+        raise
+
+
+def visit(inbox: Place, *, targets: Iterable[Path]) -> Root:
+    """Open an inbox for a look, as `take` does, but leave its lock to whoever has it; raises OSError."""
     descriptor = inbox.open()
     try:
         status = os.fstat(descriptor)
@@ -71,8 +84,8 @@ def take(inbox: Place, *, done: Path, failed: Path) -> Root:
             real=inbox.real,
             key=(status.st_dev, status.st_ino),
             reach=reach_of(descriptor),
-            own=tuple(dict.fromkeys((*_inside(inbox, done), *_inside(inbox, failed)))),
-            locked=_lock(descriptor),
+            own=tuple(dict.fromkeys(path for target in targets for path in _inside(inbox, target))),
+            locked=False,
         )
     except BaseException:
         os.close(descriptor)

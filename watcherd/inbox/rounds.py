@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from watcherd.inbox.reconcile import Listing
+from watcherd.inbox.reconcile import Found, Listing
 
+LAG = 0.1  # seconds by which the time that a file system notes may lie behind the clock
 SILENT = 30.0  # seconds for one step that no working storage takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanned:
-    """A whole scan: `seconds` it took, media `files` and `folders` seen, `unread` folders with the reason."""
+    """A whole scan: `seconds` it took, media `files` and `folders` seen, `unread` folders with the reason.
+
+    `marked` are the folders that hold a marker: what lies below them was not looked at. `began` is in seconds
+    since the epoch.
+    """
 
     seconds: float = 0.0
     files: int = 0
     folders: int = 0
     unread: tuple[tuple[bytes, str], ...] = ()
+    marked: frozenset[bytes] = frozenset()
+    began: float = 0.0
 
 
 class Rounds:
-    """The scans of one inbox, one after the other; times are monotonic seconds."""
+    """The scans of one inbox, one after the other; times are monotonic seconds but for `began`."""
 
     def __init__(self, now: float) -> None:
         self.due = now
@@ -30,10 +37,12 @@ class Rounds:
         self.under_way = False
         self.last: Scanned | None = None
         self._again: float | None = None
+        self._began = 0.0
         self._seconds = 0.0
         self._files = 0
         self._folders = 0
         self._unread: list[tuple[bytes, str]] = []
+        self._marked: set[bytes] = set()
         self._unvisited: set[bytes] = set()
 
     def request(self, when: float) -> None:
@@ -43,11 +52,11 @@ class Rounds:
         else:
             self.due, self.by_timer = when, False
 
-    def begin(self, known: Iterable[bytes]) -> None:
+    def begin(self, known: Iterable[bytes], began: float) -> None:
         """Start a scan; `known` are the folders that must not be forgotten if the walk never meets them."""
-        self.under_way = True
+        self.under_way, self._began = True, began
         self._seconds, self._files, self._folders = 0.0, 0, 0
-        self._unread, self._unvisited = [], set(known)
+        self._unread, self._marked, self._unvisited = [], set(), set(known)
 
     def visit(self, listing: Listing) -> None:
         """Count one folder's listing."""
@@ -56,6 +65,8 @@ class Rounds:
         self._unvisited.discard(listing.folder)
         if listing.error:
             self._unread.append((listing.folder, listing.error))
+        if listing.marked:
+            self._marked.add(listing.folder)
 
     def spend(self, seconds: float) -> None:
         """Count one step's time, which sets the pace of the scans; storage that was silent did not work."""
@@ -66,11 +77,25 @@ class Rounds:
         """Known folders that the walk did not meet; none where it could not look everywhere."""
         return frozenset() if self._unread else frozenset(self._unvisited)
 
+    def tells_first_of(self, found: Found) -> bool:
+        """Whether an event should have told of a file that the present scan came upon.
+
+        Nothing tells that a marker or a sidecar goes: what was there at the last scan, and is only found now,
+        was not missed.
+        """
+        last = self.last
+        return self.by_timer and last is not None and found.identity.ctime_ns / 1e9 >= last.began - LAG
+
     def finish(self) -> Scanned:
         """End a scan; `plan` the next one then."""
         self.under_way = False
         self.last = Scanned(
-            seconds=self._seconds, files=self._files, folders=self._folders, unread=tuple(self._unread)
+            seconds=self._seconds,
+            files=self._files,
+            folders=self._folders,
+            unread=tuple(self._unread),
+            marked=frozenset(self._marked),
+            began=self._began,
         )
         return self.last
 
@@ -85,3 +110,12 @@ class Rounds:
         """The scan under way came to nothing; it starts over."""
         self.under_way = False
         self.due, self.by_timer = due, False
+
+
+def below(folder: bytes, others: Collection[bytes]) -> bool:
+    """Whether a folder lies below one of others, at any depth; b"" is the inbox itself."""
+    while others and folder:
+        folder = folder.rpartition(b"/")[0]
+        if folder in others:
+            return True
+    return False

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     SYMLINK = "symbolic link"
     FOLDER = "folder"
     SPECIAL = "FIFO, socket or device"
+    IGNORED = "below a marker that says to leave everything alone"
+    COVERED = "a file with all its sidecars beside it"
 
 
 class Lease(StrEnum):

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
+from watcherd.inbox.accept import MARKER
 from watcherd.inbox.settle import GONE, Kind, Lease, Look
 from watcherd.job import Identity
 
@@ -94,11 +95,18 @@ def open_folder(root_fd: int, folder: bytes) -> int:
     return descriptor
 
 
-def look(root_fd: int, path: bytes, *, beside: Collection[bytes] = (), leases: bool = True) -> Look:
+def look(
+    root_fd: int,
+    path: bytes,
+    *,
+    beside: Collection[bytes] = (),
+    covers: Collection[bytes] = (),
+    leases: bool = True,
+) -> Look:
     """Look at a path below the inbox: what it is, whether a writer has it, which of `beside` lie there too.
 
-    `leases` is False on file systems whose writers may sit on other machines. Raises nothing but bugs: an
-    error of the system is part of the look.
+    Where all of `covers` lie there, that is all that counts. `leases` is False on file systems whose writers
+    may sit on other machines. Raises nothing but bugs: an error of the system is part of the look.
     """
     folder, _, name = path.rpartition(b"/")
     try:
@@ -106,11 +114,20 @@ def look(root_fd: int, path: bytes, *, beside: Collection[bytes] = (), leases: b
     except OSError as error:
         return _failed(error)
     try:
-        return _look(parent, name, beside=beside, leases=leases)
+        if marked_folder(root_fd, folder) is not None:
+            return Look(kind=Kind.IGNORED)
+        return _look(parent, name, beside=beside, covers=covers, leases=leases)
     except OSError as error:
         return _failed(error)
     finally:
         os.close(parent)
+
+
+def marked_folder(root_fd: int, folder: bytes) -> bytes | None:
+    """The outermost folder, from the inbox (b"") down to this one, that holds a marker; None without any."""
+    parts = folder.split(b"/") if folder else []
+    above = (b"/".join(parts[:depth]) for depth in range(len(parts) + 1))
+    return next((one for one in above if _exists(root_fd, one + b"/" + MARKER if one else MARKER)), None)
 
 
 def lease_of(descriptor: int) -> Lease:
@@ -133,11 +150,15 @@ def _refuse(path: bytes) -> NoReturn:
     raise ValueError(f"not a path below the inbox: {path!r}")
 
 
-def _look(parent: int, name: bytes, *, beside: Collection[bytes], leases: bool) -> Look:
+def _look(
+    parent: int, name: bytes, *, beside: Collection[bytes], covers: Collection[bytes], leases: bool
+) -> Look:
     status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     kind = _kind(status.st_mode)
     if kind is not Kind.FILE:
         return Look(kind=kind)
+    if covers and all(_exists(parent, other) for other in covers):
+        return Look(kind=Kind.COVERED)
     error, lease = "", Lease.UNKNOWN
     try:
         descriptor = os.open(name, os.O_RDONLY | _BENEATH, dir_fd=parent)

@@ -152,7 +152,7 @@ class Warden:
         """Judge the watch by a whole scan; returns the seconds until the next one."""
         ground = self.ground
         assert ground is not None, "scanned without a ground"
-        complete = ground.watching and ground.watched >= scanned.folders - len(scanned.unread)
+        complete = ground.watching and ground.watched(scanned.marked) >= scanned.folders - len(scanned.unread)
         self._short = 0 if complete or not ground.watching else self._short + 1
         if self._short > 1:  # a folder made during the scan is watched by the next one
             self._limit("raise fs.inotify.max_user_watches with sysctl, or set watch: poll")
