@@ -34,6 +34,7 @@ ROOMS = (
     "state",
     "retry",
     "job",
+    "settings",
     "transcript",
     "faults",
     "clock",
@@ -44,8 +45,10 @@ ROOMS = (
 )
 PURE = (
     "inbox/accept.py",
+    "inbox/explain.py",
     "inbox/settle.py",
     "inbox/reconcile.py",
+    "inbox/rounds.py",
     "media/sniff.py",
     "media/tracks.py",
     "media/cut.py",
@@ -72,12 +75,16 @@ PURE = (
     "delivery/names.py",
     "delivery/report.py",
     "cli/table.py",
+    "cli/checks.py",
+    "cli/outlook.py",
+    "cli/story.py",
     "status/shapes.py",
     "control.py",
     "journal/rows.py",
     "job.py",
     "retry.py",
     "faults.py",
+    "settings.py",
     "transcript.py",
 )
 WORLD = {
@@ -161,7 +168,7 @@ def test_the_daemon_never_loads_what_only_its_children_need() -> None:
 
 
 def test_commands_that_only_ask_load_no_web_framework_and_no_http_client() -> None:
-    modules = ("watcherd.cli.app", "watcherd.cli.status", "watcherd.cli.steer")
+    modules = ("watcherd.cli.app", "watcherd.cli.status", "watcherd.cli.steer", "watcherd.cli.why")
     assert not loaded_by(*modules) & (HEAVY | SERVING | {"httpx"})
 
 

@@ -53,7 +53,20 @@ def home(tmp_path: Path) -> Path:
 def test_version_and_help_name_the_program_and_its_commands(home: Path) -> None:
     assert watcherd("--version", home=home).stdout == "watcherd 0.1.0\n"
     text = watcherd("--help", home=home).stdout
-    commands = ("run", "check", "status", "retry", "pause", "resume", "translate", "demo", "init", "schema")
+    commands = (
+        "run",
+        "check",
+        "plan",
+        "why",
+        "status",
+        "retry",
+        "pause",
+        "resume",
+        "translate",
+        "demo",
+        "init",
+        "schema",
+    )
     for command in commands:
         assert f"  {command} " in text
 

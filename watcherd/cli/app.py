@@ -84,6 +84,53 @@ def check(config: ConfigOption = None) -> None:
 
 
 @app.command()
+def plan(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Files and folders in an inbox. Default: all inboxes.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List what is left alone, too, instead of counting it.")
+    ] = False,
+) -> None:
+    """Show what would become of files, and what it would cost. Nothing is written, nothing is sent.
+
+    What the journal has answered for the same content is not sent again, and asks for no request. Where a
+    file is longer than one request may be, the number of its parts is what speech with usual pauses makes;
+    the exact cuts are known only once the audio was listened to, and silent parts are not sent.
+
+    The JSON is a list of objects: inbox, file (relative to the inbox), verdict (translate, open job, not yet,
+    would fail, left alone), rule (why, in words), endpoint, sent_as (original, flac, opus, mp3, nothing),
+    seconds, parts, requests, and folder and names of what would be delivered. What is not known is null.
+    """
+    from watcherd.cli.plan import plan as command
+
+    raise typer.Exit(command(config, files or [], as_json=as_json, everything=everything))
+
+
+@app.command()
+def why(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A path in an inbox, or in done or failed; its report or sidecar do as well."
+        ),
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Tell what watcherd makes of a file: every rule in order, what happened to it, and what comes next."""
+    from watcherd.cli.why import why as command
+
+    raise typer.Exit(command(config, file))
+
+
+@app.command()
 def status(
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -93,8 +140,9 @@ def status(
     Without a daemon it shows what its journal holds. The JSON has version, at, daemon (state, pid, rejected),
     inboxes (state, since, text, hint, arriving, jobs: a count for each state), endpoints (state, reason,
     since, until, in_flight, concurrency, minutes_today), in_flight, waiting and recent (job, inbox, file,
-    state, reason, until, changed_at, attempts, fault, warnings; at most 100 each). Times are UTC; the control
-    socket serves the same as GET /api/v1/status, described in /api/v1/openapi.json.
+    state, reason, until, changed_at, attempts, parts (answered, known, all_known), fault, warnings; at most
+    100 each). Times are UTC; the control socket serves the same as GET /api/v1/status, described in
+    /api/v1/openapi.json.
     """
     from watcherd.cli.status import status as command
 
