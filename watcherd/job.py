@@ -93,7 +93,8 @@ class Plan:
 
     `folder` is relative to the inbox's done or failed folder (b"" is that folder itself); `original` is
     the name the original gets there; `at` is when this was chosen, UTC seconds. With `stays` the original
-    stays where it is: folder and name are its own, and the sidecars are written beside it.
+    stays where it is: folder and name are its own, and the sidecars are written beside it. `cues` are the
+    numbers of the shape that cues get, None where they stay as they are.
     """
 
     outcome: Outcome
@@ -102,6 +103,7 @@ class Plan:
     sidecars: tuple[Sidecar, ...]
     at: float = 0.0
     stays: bool = False
+    cues: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,11 @@ from watcherd.faults import Fault, FaultError
 from watcherd.subtitles.cues import cues
 from watcherd.subtitles.formats import clean, read_srt, read_vtt, render
 from watcherd.subtitles.merge import UNKNOWN_END, PartTranscript, merge
-from watcherd.subtitles.shape import shape_of
+from watcherd.subtitles.shape import numbers_of, shape_of
 from watcherd.transcript import Cue, Transcript
 
 ROUNDS = 5000
-BROADCAST = shape_of(Cues())
+BROADCAST = shape_of(numbers_of(Cues()))
 
 FIGURES = {"temperature": 0.0, "avg_logprob": -0.28, "compression_ratio": 1.24, "no_speech_prob": 0.01}
 SAID = ((0.0, 3.32, " The beach was a popular spot."), (3.32, 7.5, " 7 people came: <i>Tom</i> & {Jo}."))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
-import statistics
-import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -332,32 +329,3 @@ async def test_a_part_shorter_than_a_frame_is_a_part(pool: MediaPool) -> None:
         parts = await made(pool, audio.tone(0.02), codec=codec)
         assert [part.stretch for part in parts.parts] == [Stretch(0, 0.02, 0, 0.02)]
         assert len(samples(parts.files[0])) == 640
-
-
-# Figures.
-
-
-@slow
-async def test_an_hour_is_made_as_fast_as_by_ffmpeg_and_in_little_memory(pool: MediaPool) -> None:
-    hour = audio.made("hour.wav", "-stream_loop", "40", "-i", str(talk()), "-ar", "44100", "-ac", "2")
-    await probe(pool, hour)
-    (worker,) = workers()
-    for codec, options in (
-        (Codec.FLAC, ("-c:a", "flac")),
-        (Codec.OPUS, ("-c:a", "libopus", "-b:a", "24k", "-application", "voip", "-frame_duration", "60")),
-    ):
-        ours, theirs = [], []
-        for number in range(3 if codec is Codec.FLAC else 1):
-            began = time.monotonic()
-            await made(pool, hour, codec=codec)
-            ours.append(time.monotonic() - began)
-            began = time.monotonic()
-            name = f"hour-{number}.{codec.container}"
-            await asyncio.to_thread(audio.made, name, "-i", str(hour), "-ac", "1", "-ar", "16000", *options)
-            theirs.append(time.monotonic() - began)
-        status = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii")
-        peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
-        ratio = statistics.median(ours) / statistics.median(theirs)
-        print(f"\n1 h WAV to {codec}: {min(ours):.1f} s, ffmpeg {min(theirs):.1f} s, {peak:.0f} MiB at most")
-        assert peak < 143
-        assert ratio < 1.6

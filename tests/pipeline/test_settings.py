@@ -13,10 +13,13 @@ from tests.audio import need_tools
 from tests.pipeline.test_parts import BEEPS, beeps
 from tests.pipeline.world import World, running_world
 from tests.servers.endpoint import LocalEndpoint, Request, Respond, error
+from watcherd.config.model import Cues
 from watcherd.job import Recognised, Replied, State, WaitReason
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.answering import _kept
 from watcherd.settings import Settings
+from watcherd.subtitles.formats import read_srt
+from watcherd.subtitles.shape import Shape, shape_of
 
 pytestmark = need_tools
 
@@ -182,3 +185,23 @@ def test_any_difference_in_the_settings_has_another_key() -> None:
         replace(FIRST_SETTINGS, fields=(("x", "2"),)),
     ]
     assert len({one.key for one in (FIRST_SETTINGS, replace(FIRST_SETTINGS), *others)}) == 7
+
+
+async def test_cues_get_the_shape_that_was_set_when_their_delivery_was_planned(place: Place) -> None:
+    place.local.always(Respond())
+    shaped = Cues(max_lines=1, max_chars=10)
+    async with place.world({"cues": shaped}) as world:
+        (place.home / "done").rmdir()  # as if its mount were away
+        await world.drop("talk.wav", beeps()[:320_044])
+        await world.serve(lambda: world.rest(1))
+        job = await world.job(1)
+        assert job.reason is WaitReason.STORAGE
+        assert job.plan is not None
+        assert shape_of(job.plan.cues) == Shape(**shaped.model_dump())
+    async with place.world({"cues": None}) as world:
+        (place.home / "done").mkdir(exist_ok=True)
+        await world.serve(lambda: world.rest(1))
+        assert (await world.job(1)).state is State.DONE
+    texts = [cue.text for cue in read_srt((place.home / "done" / "talk.srt").read_text())]
+    assert len(texts) > 1
+    assert max(map(len, texts)) <= 10

@@ -27,15 +27,16 @@ _DISPOSITION = re.compile(rb'form-data; name="file"; filename="([a-z0-9_-]+\.([a
 
 
 class Form:
-    """A multipart body as it comes in; the file is hashed and counted, its first 64 KiB kept."""
+    """A multipart body as it comes in; the file is hashed and counted, its first `kept` bytes kept."""
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, *, kept: int = KEPT) -> None:
         _, options = parse_options_header(content_type)
         self.fields: dict[str, str] = {}
         self.filename = ""
         self.content_type = ""
         self.size = 0
-        self.head = b""
+        self._kept = kept
+        self._head = bytearray()
         self.whole = False
         self.problems: list[str] = []
         self._disposition = b""
@@ -60,6 +61,10 @@ class Form:
                 "on_end": self._ends,
             },
         )
+
+    @property
+    def head(self) -> bytes:
+        return bytes(self._head)
 
     @property
     def sha256(self) -> str:
@@ -137,8 +142,8 @@ class Form:
             return
         self._hash.update(piece)
         self.size += len(piece)
-        if len(self.head) < KEPT:
-            self.head += bytes(piece[: KEPT - len(self.head)])
+        if len(self._head) < self._kept:
+            self._head += piece[: self._kept - len(self._head)]
 
     def _part_ends(self) -> None:
         if self._name != "file":

@@ -32,7 +32,7 @@ from pydantic import SecretStr
 
 from tests.servers.answer import Answer, HungUpError
 from tests.servers.behaviour import Behaviour, Choice, HangUp, Raw, Request, Respond, error
-from tests.servers.contract import FIELDS, Form, head_violations
+from tests.servers.contract import FIELDS, KEPT, Form, head_violations
 from tests.servers.speech import translation
 from tests.waiting import wait_until
 from watcherd.config.model import Endpoint
@@ -66,7 +66,7 @@ class LocalEndpoint:
     """A translation endpoint on 127.0.0.1 with a port of its own, or the one given; started by `with`.
 
     `key` is the one Bearer key it takes; `extra_fields` are form fields allowed beside the contract's;
-    `models` is what `GET /v1/models` lists.
+    `models` is what `GET /v1/models` lists. A choice is shown up to `kept` bytes of the file.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class LocalEndpoint:
         models: Collection[str] = ("whisper-1",),
         tls: bool = False,
         port: int = 0,
+        kept: int = KEPT,
     ) -> None:
         self.key = key
         self.models_answer: Behaviour | None = None
@@ -85,6 +86,7 @@ class LocalEndpoint:
         self._fixed_port = port
         self.max_in_flight = self.in_flight = 0
         self._route = f"/v1/{path}"
+        self.kept = kept
         self._allowed = FIELDS | set(extra_fields)
         self._models = tuple(models)
         self._tls = tls
@@ -318,7 +320,7 @@ class _Translation:
         self._reader = reader
         self._answer = Answer(reader, writer, self._record)
         self._recorded = False
-        self._form = Form(head.headers.get("content-type", ""))
+        self._form = Form(head.headers.get("content-type", ""), kept=endpoint.kept)
         self._promised = int(head.headers.get("content-length", "0"))
         self._arrived = 0
         self._started = time.monotonic()
@@ -366,7 +368,8 @@ class _Translation:
         """Note the request; before its answer is sent, so that whoever has the answer finds it noted."""
         if not self._recorded:
             self._recorded = True
-            self._endpoint.end(self._request(answered))
+            request = self._request(answered)
+            self._endpoint.end(replace(request, head=request.head[:KEPT]))
 
     def _request(self, answered: int | None) -> Request:
         form = self._form

@@ -20,13 +20,13 @@ from watcherd.subtitles.formats import clean, read_srt, read_vtt, write_srt, wri
 from watcherd.subtitles.grouping import LONG_PAUSE
 from watcherd.subtitles.merge import SHORTEST, PartTranscript, merge
 from watcherd.subtitles.pieces import pieces
-from watcherd.subtitles.shape import Shape, shape_of, width
+from watcherd.subtitles.shape import Shape, numbers_of, shape_of, width
 from watcherd.subtitles.timing import DRIFT, Said, need, room, times
 from watcherd.transcript import Cue, Segment, Transcript, Word
 
 
 def named(name: str) -> Shape:
-    shape = shape_of(CUES[name])
+    shape = shape_of(numbers_of(CUES[name]))
     assert shape is not None
     return shape
 
@@ -422,7 +422,7 @@ def test_bare_text_that_was_spread_goes_the_same_way() -> None:
 def test_raw_leaves_the_segments_as_they_are() -> None:
     segments = [said("  Hello,\n  world " * 9, 0, 1), said(" ", 1, 1), said("x", 2, 1)]
     transcript = Transcript(segments=tuple(segments))
-    assert cues(transcript, shape_of(CUES["raw"])) == [
+    assert cues(transcript, shape_of(numbers_of(CUES["raw"]))) == [
         Cue(0, 1, " ".join(["Hello, world"] * 9)),
         Cue(2, 3, "x"),
     ]

@@ -141,7 +141,8 @@ def test_neighbours_never_both_leave_a_moment_to_the_other(found: list[tuple[lis
     parts: list[PartTranscript] = []
     told: list[Row] = []
     for (spoken, before), (first, last) in zip(found, pairwise(bounds), strict=True):
-        start = max(0.0, first - before / 1000)
+        # A part reaches no further back than its neighbour's own stretch: no moment lies in three parts.
+        start = max(0.0, *(part.own_start for part in parts[-1:]), first - before / 1000)
         own = [(a, b, f"{text} of {len(parts)}") for a, b, text in spoken]
         parts.append(PartTranscript(said(*own), start, first, last))
         told += [(a + start, b + start, text) for a, b, text in own]

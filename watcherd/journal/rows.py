@@ -47,6 +47,7 @@ def plan_text(plan: Plan) -> str:
             "sidecars": [[_text(sidecar.name), sidecar.format] for sidecar in plan.sidecars],
             "at": plan.at,
             "stays": plan.stays,
+            "cues": plan.cues,
         }
     )
 
@@ -60,6 +61,7 @@ def _plan_from(text: str) -> Plan:
         sidecars=tuple(Sidecar(_bytes(name), kind) for name, kind in data["sidecars"]),
         at=data["at"],
         stays=data["stays"],
+        cues=None if data["cues"] is None else tuple(data["cues"]),
     )
 
 

@@ -24,7 +24,7 @@ _LEAST_SILENCE = 0.4  # seconds; what is shorter may be soft consonants in speec
 _LEAST_IN_REACH = 0.1  # seconds of it
 _LONG_SILENCE = 3.0  # seconds; anything longer is no better a place
 _MARGIN = 0.5  # seconds of a long silence that stay on either side of a cut
-_NEARLY_FULL = 0.9  # of the cap: where parts end if they may choose
+NEARLY_FULL = 0.9  # of the cap: where parts end if they may choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Planner:
         self._reach = min(self._longest / 4, fits / 8, _REACH)
         self._least = min(SHORTEST, self._longest / 4, fits / 4)
         self._half = _milliseconds(min(OVERLAP, self._reach) / 2)  # of what two parts share
-        wanted = _NEARLY_FULL * self._longest if cutting.target is None else cutting.target
+        wanted = NEARLY_FULL * self._longest if cutting.target is None else cutting.target
         self._target = min(max(wanted, self._least), self._longest)
         self._given = list(given)
         self._goes_on = goes_on
@@ -169,7 +169,7 @@ def divide(whole: Stretch, silences: Sequence[tuple[float, float]], *, longest: 
     parts = []
     start, own_start = whole.start, whole.own_start
     while (rest := whole.end - start) > longest:
-        target = start + rest / math.ceil(rest / (_NEARLY_FULL * longest))
+        target = start + rest / math.ceil(rest / (NEARLY_FULL * longest))
         earliest = max(target - reach, own_start + least)
         latest = min(target + reach, start + longest, whole.own_end - least)
         at = _best(silences, earliest, latest, target=target, reach=reach)
@@ -191,7 +191,7 @@ def expected(seconds: float, cutting: Cutting, *, rate: float) -> int:
     less; silent parts, which are not sent, count as well.
     """
     longest = max(min(cutting.max_part, cutting.max_bytes / rate), LEAST_CAP)
-    target = _NEARLY_FULL * longest if cutting.target is None else min(cutting.target, longest)
+    target = NEARLY_FULL * longest if cutting.target is None else min(cutting.target, longest)
     return 1 + math.ceil(max(0.0, seconds - longest) / target)
 
 

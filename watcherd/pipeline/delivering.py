@@ -17,7 +17,7 @@ from watcherd.place import Place
 from watcherd.settings import Settings
 from watcherd.subtitles.cues import cues
 from watcherd.subtitles.formats import render
-from watcherd.subtitles.shape import Shape, shape_of
+from watcherd.subtitles.shape import Shape, numbers_of, shape_of
 from watcherd.transcript import Transcript
 
 LONG = 500  # segments; the cues of fewer are shaped in a moment
@@ -55,7 +55,7 @@ class Delivering:
         while True:
             if plan is None:
                 async with self._bench.planning:
-                    plan = await self._choose_names()
+                    plan = replace(await self._choose_names(), cues=numbers_of(self._bench.folder.cues))
                     warnings = () if self._transcript is None else self._transcript.warnings
                     yield Planned(plan, warnings, self._fault)
             contents = await self._contents(plan)
@@ -116,7 +116,7 @@ class Delivering:
     async def _contents(self, plan: Plan) -> Mapping[bytes, bytes]:
         transcript = self._transcript
         if transcript is not None:
-            shape, silences = shape_of(self._bench.folder.cues), self._silences
+            shape, silences = shape_of(plan.cues), self._silences
             if len(transcript.segments) < LONG:
                 return _rendered(plan, transcript, shape, silences)
             # Hours of speech take seconds, in which the loop has other things to do.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from watcherd.endpoint.client import Upload
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.media.codec import Codec
-from watcherd.media.cut import LEAST_CAP, Cutting, Stretch
+from watcherd.media.cut import LEAST_CAP, NEARLY_FULL, Cutting, Stretch
 from watcherd.media.findings import Part as Made
 from watcherd.media.findings import Probe
 from watcherd.media.head import read_head
@@ -23,7 +23,8 @@ from watcherd.settings import Settings
 
 BLOCK = 1 << 20  # bytes read and sent at a time
 FLAC = ("audio.flac", "audio/flac")
-SMALL = 1_000_000  # bytes; sent as it is without another look
+SMALL = 1_000_000  # bytes; sent as it is, if it is short enough for one request
+LEAST_RATE = 800  # bytes a second of MP3 and WAV, more or less; of others an hour of silence may be a few kB
 LEAN = 1.5 * 18_000  # bytes a second, half as much again as FLAC: more is worth encoding
 
 
@@ -70,7 +71,17 @@ class Shipping:
     @property
     def planned(self) -> Cutting:
         """The limits to plan with: no part is planned to be shorter than makes sense."""
-        return replace(self.cutting, max_bytes=max(self.cutting.max_bytes, int(LEAST_CAP * self.codec.rate)))
+        max_bytes = max(self.cutting.max_bytes, int(LEAST_CAP * self.codec.rate))
+        return replace(self.cutting, max_bytes=max_bytes, target=self._target)
+
+    @property
+    def _target(self) -> float | None:
+        """So long that parts fill whole rounds of requests: with a few in the last, the endpoint idles."""
+        if self.seconds is None or math.isinf(self.longest):
+            return None
+        at_once, usual = self._bench.gate.concurrency, NEARLY_FULL * self.longest
+        rounds = math.ceil(self.seconds / usual / at_once)
+        return None if rounds <= 1 else min(usual, self.seconds / (rounds * at_once))
 
     @property
     def codec(self) -> Codec:
@@ -94,12 +105,13 @@ class Shipping:
         endpoint, limit = self._bench.endpoint, self.cutting.max_bytes
         if endpoint.upload not in {"auto", "original"}:
             return None
-        known = await self._name()
+        container = await self._container()
+        known = None if container is None else upload_name(container)
         fits = known is not None and self._size <= limit
         if endpoint.upload == "original":
             if known is None or not fits:
                 raise FaultError(_not_as_it_is(self._size, endpoint.name, None if known is None else limit))
-        elif not fits or self._settings.track != DEFAULT or not await self._is_lean():
+        elif not fits or self._settings.track != DEFAULT or not await self._is_lean(container):
             return None
         assert known is not None
         return self.upload(self._fd, known, self._size)
@@ -124,16 +136,18 @@ class Shipping:
         if self.seconds is not None and self.seconds > media.most_seconds:
             self.seconds = (await media.listen(self._fd, track=await self.track())).duration
 
-    async def _is_lean(self) -> bool:
-        """Whether encoding would save little, and the audio is short enough for one request."""
-        if self._size < SMALL and math.isinf(self._known_limit):
+    async def _is_lean(self, container: Container | None) -> bool:
+        """Whether encoding would save little, and the audio is short enough for one request.
+
+        A small MP3 or WAV that cannot be too long is not looked at any further.
+        """
+        longest = self.cutting.max_part
+        if container in {Container.MP3, Container.WAV} and self._size < min(SMALL, LEAST_RATE * longest):
             return True
         await self.measure()
-        if self.seconds is None:
+        if self.seconds is None or self.seconds > longest:
             return False
-        return self.seconds <= self.cutting.max_part and (
-            self._size < SMALL or self._size <= LEAN * self.seconds
-        )
+        return self._size < SMALL or self._size <= LEAN * self.seconds
 
     # Parts.
 
@@ -144,6 +158,7 @@ class Shipping:
         """A pass through the audio: the parts that were `given`; then the rest, unless it is `only` those."""
         bench, call = self._bench, self._bench.storage.call
         track = await self.track()
+        await self.measure()
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         folder_fd = await call(os.open, bench.work, flags)
         try:
@@ -176,12 +191,10 @@ class Shipping:
         if upload.size > self.cutting.max_bytes:
             raise FaultError(_too_large(upload.size, self.cutting.max_bytes))
 
-    async def _name(self) -> tuple[str, str] | None:
-        """The name and type under which the original may be sent; only a probe tells what an MP4 holds."""
+    async def _container(self) -> Container | None:
+        """What the original is; only a probe tells what an MP4 holds."""
         container = sniff(await self._bench.storage.ask(read_head, self._fd))
-        if container is Container.MP4:
-            container = refine(container, await self._probe())
-        return None if container is None else upload_name(container)
+        return refine(container, await self._probe()) if container is Container.MP4 else container
 
     async def _probe(self) -> Probe:
         if self._probed is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from watcherd.config.model import Cues
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Shape:
     """The limits of a cue. Characters are columns: a full-width one counts as two. Times are seconds."""
 
@@ -20,9 +20,17 @@ class Shape:
     gap: float
 
 
-def shape_of(setting: Cues | None) -> Shape | None:
-    """Return the shape that a folder asks for; None leaves the segments as the server cut them."""
-    return None if setting is None else Shape(**setting.model_dump())
+def numbers_of(setting: Cues | None) -> tuple[float, ...] | None:
+    """Return the shape that a folder asks for, as a plan records it; None leaves the segments as they are."""
+    return None if setting is None else astuple(Shape(**setting.model_dump()))
+
+
+def shape_of(numbers: tuple[float, ...] | None) -> Shape | None:
+    """Return the shape that a plan has on record."""
+    if numbers is None:
+        return None
+    lines, chars, *times = numbers
+    return Shape(int(lines), int(chars), *times)
 
 
 def width(text: str) -> int:
