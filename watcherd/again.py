@@ -167,7 +167,7 @@ class Again:
         newest = await self._read(lambda reader: reader.newest(yard.name, below.path))
         if newest is None:
             text = "watcherd knows of no failed file by that name"
-        elif newest.state is State.FAILED and yard.folder.stays:
+        elif yard.folder.stays and newest.state in {State.FAILED, State.DONE}:
             return await self._anew(yard, newest, fresh=fresh, asked=file)
         elif newest.state is State.FAILED:
             text = _GONE
@@ -200,10 +200,16 @@ class Again:
         return Retried(file=file, inbox=yard.name, back_as=result)
 
     async def _anew(self, yard: Yard, job: Job, *, fresh: bool, asked: bytes | None = None) -> Retried:
-        """Have a failed file that stays in its place arrive once more."""
+        """Have a file that stays in its place arrive once more: it failed, or its sidecars were removed."""
         file = _full(yard.folder.inbox, job.path) if asked is None else asked
         if not await self._look(yard, _stands, yard.places, "inbox", job.path):
             return Retried(file=file, inbox=yard.name, text="it is not there any more")
+        if job.state is State.DONE and job.plan is not None:
+            beside = [os.path.join(job.plan.folder, one.name) for one in job.plan.sidecars]
+            standing = [await self._look(yard, _stands, yard.places, "inbox", one) for one in beside]
+            if all(standing):
+                text = "it was translated, and its subtitles are there: remove what is to be made again"
+                return Retried(file=file, inbox=yard.name, text=text)
         if fresh:
             async with yard.lock:
                 await self._forget(yard, yard.places.inbox, job.path)

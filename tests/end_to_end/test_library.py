@@ -151,6 +151,12 @@ def test_a_failed_file_stays_with_its_report_in_the_state_folder_until_retry_or_
     library.daemon.event("job.done", file="bad.mp3")
     assert list(reports.iterdir()) == []
     assert library.at("bad.en.srt").exists()
+    asked = library.requests
+    assert steer.retry(library.daemon.config, [path], everything=False, fresh=False) == 1, "it is well"
+    library.at("bad.en.txt").unlink()
+    assert steer.retry(library.daemon.config, [path], everything=False, fresh=False) == 0
+    wait_until(library.at("bad.en.txt").exists)
+    assert library.requests == asked, "its answer is on record"
 
 
 def test_retry_all_takes_up_every_failed_file_where_it_is(library: World) -> None:
