@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,10 @@ def test_what_is_over_is_the_last_word_unless_a_file_has_come_since() -> None:
     assert last_line(done) == "Nothing: it is taken up in a moment."
     for gone in ({"there": False}, {"checks": (kept,)}):
         assert last_line(done, **gone).startswith("Nothing: it was translated on ")
+    beside = chapter(State.DONE, plan=replace(DONE, stays=True))
+    covered = replace(kept, name="existing")
+    for one in (kept, covered):
+        assert last_line(beside, checks=(one,)).endswith("remove them and say: watcherd retry /inbox/a.mp3")
     assert last_line(chapter(State.SKIPPED), there=False).startswith("There is no such file")
 
 

@@ -32,7 +32,7 @@ _ADVICE = {
     "extension": "Rename it, or name its extension in a pattern of include, if it is audio or video.",
     "exclude": "Change exclude, or rename it, to have it translated.",
     "finished": "Rename it when it is complete.",
-    "existing": "Delete one of its sidecars to have it translated again.",
+    "existing": "Delete one of its sidecars to have it translated.",
     "download": "It is, when the download has ended; if that was given up, remove what it left.",
     "marker": "Remove .watcherdignore to have it translated.",
     "plain file": "Put the file itself into the inbox.",
@@ -201,19 +201,24 @@ def _conclusion(story: Story) -> Iterator[str]:
 
 def _is_at_rest(story: Story, failed: Check | None) -> bool:
     """Whether the last job was the last word, and no file has come in its place."""
-    return not story.there or (failed is not None and failed.name == "kept")
+    return not story.there or (failed is not None and failed.name in {"existing", "kept"})
 
 
 def _over(chapter: Chapter, folder: Folder) -> Iterator[str]:
     job, at = chapter.job, _time(chapter.seen.changed_at)
     if job.state is State.DONE:
         yield f"Nothing: it was translated on {at}; {_delivered(job, folder)}."
+        if job.plan is not None and job.plan.stays:
+            yield f"To have subtitles made again, remove them and say: watcherd retry {_path(job, folder)}"
         return
     yield f"It failed on {at}: {_ended(job.fault.message) if job.fault else 'see above.'}"
     if job.fault is not None:
         yield _ended(job.fault.hint)
-    path = bytes(folder.inbox) + b"/" + job.path
-    yield f"Then say: watcherd retry {escaped(path)}"
+    yield f"Then say: watcherd retry {_path(job, folder)}"
+
+
+def _path(job: Job, folder: Folder) -> str:
+    return escaped(bytes(folder.inbox) + b"/" + job.path)
 
 
 def _open(story: Story, job: Job) -> Iterator[str]:
