@@ -17,6 +17,7 @@ HOUSE = Path(watcherd.__file__).parent
 ROOMS = (
     "cli",
     "daemon",
+    "vigil",
     "steering",
     "status",
     "again",
@@ -29,6 +30,7 @@ ROOMS = (
     "whisper",
     "subtitles",
     "delivery",
+    "notify",
     "journal",
     "config",
     "state",
@@ -42,6 +44,7 @@ ROOMS = (
     "children",
     "logs",
     "systemd",
+    "trouble",
 )
 PURE = (
     "inbox/accept.py",
@@ -74,11 +77,21 @@ PURE = (
     "subtitles/formats.py",
     "delivery/names.py",
     "delivery/report.py",
+    "notify/news.py",
+    "notify/letter.py",
+    "notify/addressees.py",
+    "cli/screen.py",
     "cli/table.py",
     "cli/checks.py",
     "cli/outlook.py",
     "cli/story.py",
     "status/shapes.py",
+    "status/jobshapes.py",
+    "status/history.py",
+    "status/mediatypes.py",
+    "status/ranges.py",
+    "status/sites.py",
+    "status/login.py",
     "control.py",
     "journal/rows.py",
     "job.py",
@@ -86,6 +99,7 @@ PURE = (
     "faults.py",
     "settings.py",
     "transcript.py",
+    "trouble.py",
 )
 WORLD = {
     "asyncio",
@@ -165,6 +179,10 @@ def loaded_by(*modules: str) -> set[str]:
 
 def test_the_daemon_never_loads_what_only_its_children_need() -> None:
     assert not loaded_by("watcherd.daemon") & HEAVY
+
+
+def test_the_daemon_starts_without_the_application_that_nobody_asked_yet() -> None:
+    assert not loaded_by("watcherd.cli.run") & {"fastapi", "jinja2"}
 
 
 def test_commands_that_only_ask_load_no_web_framework_and_no_http_client() -> None:

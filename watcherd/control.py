@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from watcherd.delivery.pieces import Piece
 from watcherd.faults import Fault
+from watcherd.job import Job
 from watcherd.journal.ledger import Kind
 
 
@@ -39,7 +41,8 @@ class EndpointLive:
 
     `held_since` is set while it is paused by hand, the three after it while a fault pauses it.
     `concurrency` is how many requests may be in flight now, `slots` how many the configuration allows;
-    the minutes are of audio, of the local calendar day.
+    the minutes are of audio, of the local calendar day. `child` is the process of an embedded endpoint, while
+    there is one.
     """
 
     name: str
@@ -54,6 +57,7 @@ class EndpointLive:
     paused_since: float | None = None
     paused_until: float | None = None
     fault: Fault | None = None
+    child: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +88,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What only the running daemon knows."""
+    """What only the running daemon knows; without a `page` (its address), `page_problem` says why."""
 
     pid: int
     started_at: float
     control: Path | None
     page: str | None = None
+    page_problem: str = ""
     stopping: bool
     inboxes: tuple[InboxLive, ...]
     endpoints: tuple[EndpointLive, ...]
@@ -130,6 +135,17 @@ class Control(Protocol):
 
     async def resume(self, name: str) -> Target:
         """End a pause; also one that a fault of the endpoint caused."""
+        ...
+
+    async def piece(self, job: Job, name: bytes, *, offset: int = 0, size: int = 0) -> Piece | None:
+        """Up to `size` bytes of a file that a finished job left behind; None where there is no such file.
+
+        `name` is one of the job's plan. Raises FaultError where its storage is in trouble.
+        """
+        ...
+
+    async def see_journal(self) -> None:
+        """See that the journal can be written; raises FaultError."""
         ...
 
     async def reload(self) -> tuple[str, ...]:

@@ -6,12 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -30,16 +27,18 @@ from watcherd.inbox.touch import ignore_lease_signal
 from watcherd.job import State
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
+from watcherd.notify.announcer import Announcer
+from watcherd.notify.news import both
+from watcherd.notify.sender import Sender
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.stock import take_stock
 from watcherd.queue import Listener, Queue
 from watcherd.retry import Policy
 from watcherd.state import StateFolder, cache_folder
-from watcherd.status.app import application
-from watcherd.status.listening import listen
-from watcherd.status.server import Server
+from watcherd.status.doors import Doors
 from watcherd.steering import Helm, Steering
-from watcherd.systemd import notify
+from watcherd.systemd import reloading, stopping, taking_its_time
+from watcherd.vigil import Glance, Vigil
 
 log = structlog.get_logger()
 
@@ -47,6 +46,7 @@ PATIENCE = 300.0  # seconds that --once waits for a pause or a backoff
 ONCE_TICK = 0.1
 PRUNE_EVERY = 24 * 3600.0
 TEMPORARY = 75  # EX_TEMPFAIL
+TIDYING = 15.0  # seconds beyond stop_grace in which a stop is over, even with storage that hangs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +57,26 @@ class _Rooms:
     media: MediaPool
     gates: Gates
     queue: Queue
+    sender: Sender
+    records: Storage  # reading the journal for others must not wait for a dead disk
     stack: AsyncExitStack
 
 
 class Daemon:
     """One run of the program over one state folder, which the caller has locked."""
 
-    def __init__(self, config: Config, state: StateFolder, *, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: StateFolder,
+        *,
+        listener: Listener | None = None,
+        log_level: str | None = None,
+    ) -> None:
         self.started = asyncio.Event()
         self._state = state
         self._listener = listener
+        self._log_level = log_level  # said at the start: no reload changes it
         self._clock = SystemClock()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -75,8 +85,10 @@ class Daemon:
         self._benches: dict[str, Bench] = {}  # by inbox; the queue's too
         self._intakes: dict[str, Intake] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._doors = Doors(state, config.status, self._clock)
         self._helm = Helm(
             config=config,
+            doors=self._doors,
             started_at=self._clock.now(),
             stopping=self._stopping,
             benches=self._benches,
@@ -92,8 +104,9 @@ class Daemon:
 
     async def run_once(self) -> int:
         """Work off what is there; 0 all done, 1 some failed, 75 some still waiting."""
-        async with self._running() as queue:
-            while not self._stopping.is_set() and not await self._worked_off(queue):  # noqa: ASYNC110 - no event says so
+        async with self._running() as rooms:
+            queue = rooms.queue
+            while not self._stopping.is_set() and not await self._worked_off(rooms):  # noqa: ASYNC110 - no event says so
                 await asyncio.sleep(ONCE_TICK)
             waiting = (
                 self._stopping.is_set()
@@ -116,51 +129,62 @@ class Daemon:
         self._stopping.set()
 
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[Queue]:
+    async def _running(self) -> AsyncIterator[_Rooms]:
         """Everything started and READY said; afterwards everything stopped, what is in hand first."""
         ignore_lease_signal()
         with self._signals():
             async with AsyncExitStack() as stack:
-                listener, control = listen(self._state, os.environ)
-                stack.callback(_remove, control, listener)
-                rooms = await self._assemble(stack)
+                self._doors.bind(os.environ)
+                stack.callback(self._doors.close)
+                async with taking_its_time("opening the journal"):
+                    rooms = await self._assemble(stack)
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(rooms.queue.run())
-                    server = self._application(rooms, listener)
-                    tasks.create_task(server.run_to_the_end())
-                    background = [
-                        tasks.create_task(self._obey_reloads(rooms, tasks)),
-                        tasks.create_task(self._prune(rooms.queue)),
-                    ]
+                    tasks.create_task(rooms.sender.run())
+                    steering = self._steering(rooms)
+                    vigil = self._vigil(steering, rooms)
                     self._watch(rooms.queue, tasks)
-                    self._helm.control = control
-                    self._state.announce(control=control)
+                    background = [
+                        tasks.create_task(self._obey_reloads(rooms, tasks, vigil)),
+                        tasks.create_task(self._prune(rooms.queue)),
+                        tasks.create_task(vigil.run()),
+                    ]
+                    self._doors.open(steering, rooms.records, tasks)
                     log.info("daemon.started", inboxes=len(self._intakes), state=str(self._state.path))
-                    notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
                     self.started.set()
-                    yield rooms.queue
-                    notify("STOPPING=1")
+                    yield rooms
+                    stopping(self._config.stop_grace + TIDYING)
                     log.info("daemon.stopping", in_hand=len(rooms.queue.active))
                     for task in (*background, *self._watching.values()):
                         task.cancel()
-                    await self._finish(rooms.queue)
-                    server.stop()
+                    await self._finish(rooms)
+                    self._doors.stop()
         log.info("daemon.stopped")
 
-    def _application(self, rooms: _Rooms, listener: socket.socket) -> Server:
-        """What answers on the control socket; reading the journal for it must not wait for a dead disk."""
-        records = Storage("records")
-        rooms.stack.callback(records.close)
-        journal = self._state.journal
-        steering = Steering(
+    def _steering(self, rooms: _Rooms) -> Steering:
+        """What others may ask of us, and hear about us."""
+        return Steering(
             self._helm,
             gates=rooms.gates,
             queue=rooms.queue,
             journal=rooms.journal,
-            path=journal,
-            records=records,
+            path=self._state.journal,
+            records=rooms.records,
         )
-        return Server(application(steering, journal=journal, storage=records, clock=self._clock), listener)
+
+    def _vigil(self, steering: Steering, rooms: _Rooms) -> Vigil:
+        """What systemd hears about us."""
+
+        def glance() -> Glance:
+            in_hand = len(rooms.queue.active)
+            return Glance(
+                live=steering.live(),
+                in_hand=in_hand,
+                waiting=rooms.queue.open_count - in_hand,
+                blind=[name for name, intake in self._intakes.items() if intake.state.blind],
+            )
+
+        return Vigil(glance, journal=rooms.journal, clock=self._clock)
 
     async def _assemble(self, stack: AsyncExitStack) -> _Rooms:
         """Build what lasts as long as the daemon, in the order in which a file passes through it."""
@@ -171,11 +195,32 @@ class Daemon:
         cache = cache_folder(os.environ)
         past = Past(journal.ledger)
         await past.recall(self._clock.now())
+        announcer = Announcer(journal, folders=lambda: self._config.folders, clock=self._clock)
+        await announcer.recall()
+        hear = both(announcer.hear, self._doors.metrics.hear)
         gates = await stack.enter_async_context(
-            Gates(wake=self._wake, clock=self._clock, cache=cache, past=past)
+            Gates(wake=self._wake, clock=self._clock, cache=cache, past=past, hear=hear)
         )
-        queue = Queue(journal, self._benches, wake=self._wake, clock=self._clock, listener=self._listener)
-        rooms = _Rooms(journal=journal, media=media, gates=gates, queue=queue, stack=stack)
+        queue = Queue(
+            journal,
+            self._benches,
+            wake=self._wake,
+            clock=self._clock,
+            listener=self._doors.metrics.listening(self._listener),
+            announcer=announcer,
+        )
+        sender = Sender(journal.notices, announcer, clock=self._clock)
+        records = Storage("records")
+        stack.callback(records.close)
+        rooms = _Rooms(
+            journal=journal,
+            media=media,
+            gates=gates,
+            queue=queue,
+            sender=sender,
+            records=records,
+            stack=stack,
+        )
         self._furnish(rooms)
         await queue.recover()
         return rooms
@@ -215,6 +260,7 @@ class Daemon:
                     desk=queue,
                     clock=self._clock,
                     inbox=bench.places.inbox,
+                    meter=self._doors.metrics,
                 )
                 self._intakes[name] = intake
                 self._watching[name] = tasks.create_task(_attend(intake, bench))
@@ -227,21 +273,21 @@ class Daemon:
         self._reloads.put_nowait(applied)
         return await applied
 
-    async def _obey_reloads(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
+    async def _obey_reloads(self, rooms: _Rooms, tasks: asyncio.TaskGroup, vigil: Vigil) -> None:
         """Serve all who asked for a reload by now, SIGHUP or command, with one."""
         while True:
             asking = [await self._reloads.get()]
             while not self._reloads.empty():
                 asking.append(self._reloads.get_nowait())
+            reloading()
             problems = await self._reload(rooms, tasks)
+            vigil.ready()
             for applied in asking:
                 if applied is not None and not applied.done():
                     applied.set_result(problems)
 
     async def _reload(self, rooms: _Rooms, tasks: asyncio.TaskGroup) -> tuple[str, ...]:
         """Apply the file as it is now, whole or not at all. What is in hand goes on with the old settings."""
-        usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        notify("RELOADING=1", f"MONOTONIC_USEC={usec}")
         problems: tuple[str, ...] = ()
         try:
             if self._config.source is not None:
@@ -255,7 +301,6 @@ class Daemon:
             )
         for intake in self._intakes.values():
             intake.rescan()
-        notify("READY=1", f"STATUS=watching {len(self._intakes)} inboxes")
         return problems
 
     async def _apply(self, config: Config, rooms: _Rooms, tasks: asyncio.TaskGroup) -> None:
@@ -263,8 +308,9 @@ class Daemon:
             log.warning(
                 "configuration.postponed", key="state", hint="Restart watcherd to use another folder."
             )
+        self._doors.adopt(config.status)
         self._helm.config = config
-        logs.configure(level=config.log.level, form=config.log.format)
+        logs.configure(level=self._log_level or config.log.level, form=config.log.format)
         before = dict(self._benches)
         self._furnish(rooms)
         for name in [name for name in self._watching if self._benches.get(name) is not before.get(name)]:
@@ -274,14 +320,15 @@ class Daemon:
             del self._intakes[name]
         self._watch(rooms.queue, tasks)
         rooms.queue.retry_held_up()
+        rooms.sender.retry()
         log.info("configuration.reloaded", inboxes=len(self._benches))
 
     # The end.
 
-    async def _worked_off(self, queue: Queue) -> bool:
+    async def _worked_off(self, rooms: _Rooms) -> bool:
         with contextlib.suppress(FaultError):  # the queue says it, and waits for the journal
-            intakes = self._intakes.values()
-            return all(intake.idle for intake in intakes) and await queue.resting(PATIENCE)
+            idle = all(intake.idle for intake in self._intakes.values())
+            return idle and await rooms.queue.resting(PATIENCE) and await rooms.sender.resting()
         return False
 
     async def _prune(self, queue: Queue) -> None:
@@ -292,14 +339,14 @@ class Daemon:
             await queue.forget(self._config.keep)
             await asyncio.sleep(PRUNE_EVERY)
 
-    async def _finish(self, queue: Queue) -> None:
+    async def _finish(self, rooms: _Rooms) -> None:
         """Give what is in hand `stop_grace` seconds, or until somebody asks a second time."""
-        orderly = asyncio.create_task(queue.stop(self._config.stop_grace))
+        orderly = asyncio.create_task(_stop(rooms, self._config.stop_grace))
         hurried = asyncio.create_task(self._hurrying.wait())
         await asyncio.wait({orderly, hurried}, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not orderly.done():
-            await queue.stop(0)
+            await _stop(rooms, 0)
         await orderly
 
     @contextmanager
@@ -320,11 +367,8 @@ class Daemon:
                 loop.remove_signal_handler(number)
 
 
-def _remove(control: Path, listener: socket.socket) -> None:
-    """Take the control socket away: who asks then hears at once that nobody is there."""
-    listener.close()
-    with contextlib.suppress(OSError):
-        os.unlink(control)
+async def _stop(rooms: _Rooms, grace: float) -> None:
+    await asyncio.gather(rooms.queue.stop(grace), rooms.sender.stop(grace))
 
 
 async def _attend(intake: Intake, bench: Bench) -> None:

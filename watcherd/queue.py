@@ -17,7 +17,6 @@ import structlog
 from watcherd.clock import Clock
 from watcherd.config.model import Keep
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.inbox.trouble import Trouble
 from watcherd.job import (
     ACTIVE,
     FINAL,
@@ -34,10 +33,14 @@ from watcherd.job import (
     step,
 )
 from watcherd.journal.ledger import Kind, StoredPause
+from watcherd.journal.notices import Draft
 from watcherd.journal.store import Journal, StaleMoveError
+from watcherd.notify.announcer import Announcer
+from watcherd.notify.news import News
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.journey import Journey
-from watcherd.pipeline.telling import tell
+from watcherd.pipeline.telling import Teller
+from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -50,7 +53,8 @@ LOOK = 5.0  # seconds between two looks at whether an inbox's storage has fallen
 class Queue:
     """The one owner of job states. `benches` are the inboxes by name; `listener` hears of every move.
 
-    `wake` is the event that the gates set too: whatever may let a job run sets it.
+    `wake` is the event that the gates set too: whatever may let a job run sets it. Without an `announcer` no
+    hook and no webhook hears of anything.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Queue:
         wake: asyncio.Event,
         clock: Clock,
         listener: Listener | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         self.finished: Counter[State] = Counter()  # final states reached since the start
         self.held: dict[str, float] = {}  # inboxes that a person paused, and since when (UTC seconds)
@@ -69,6 +74,7 @@ class Queue:
         self._wake = wake
         self._clock = clock
         self._listener = listener
+        self._announcer = announcer
         self._active: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, Job] = {}
         self._bench_of: dict[int, Bench] = {}  # as it was when the job was taken up; a reload changes others
@@ -81,6 +87,7 @@ class Queue:
         self._ended.set()
         self._stranded: list[Job] = []  # cut off by a failing journal; they go on from what it holds
         self._trouble = Trouble()
+        self._teller = Teller(clock)
 
     async def recover(self) -> None:
         """Take over what the last daemon left: what was in hand goes on from what the journal holds.
@@ -236,6 +243,11 @@ class Queue:
         self._withdrawals.append((job_id, why))
         self._wake.set()
 
+    def hear(self, news: News) -> None:
+        """The inbox is missing, or back."""
+        if self._announcer is not None:
+            self._announcer.hear(news)
+
     # The loop.
 
     async def _withdraw_idle(self) -> None:
@@ -321,7 +333,7 @@ class Queue:
         except FaultError:
             self._stranded.append(job)  # the loop meets the same fault and says it
         except Exception:
-            log.exception("job.crashed", job=job.id, file=job.path)
+            log.exception("job.crashed", job=job.id, inbox=job.inbox, file=job.path)
             await self._put_aside(job)
         finally:
             del self._active[job.id], self._in_hand[job.id], self._bench_of[job.id]
@@ -336,11 +348,16 @@ class Queue:
 
     async def _move(self, job: Job, event: Event) -> Job:
         after = step(job, event)
-        await self._journal.record(job, after, event)
+        notices: Sequence[Draft] = ()
+        if self._announcer is not None and job.id in self._bench_of:
+            notices = await self._announcer.of_move(after, event, self._bench_of[job.id].folder)
+        await self._journal.record(job, after, event, notices)
+        if self._announcer is not None and notices:
+            self._announcer.recorded()
         if after.state in FINAL:
             self._open[_folder_of(after)] -= 1
             self.finished[after.state] += 1
-        tell(after, event)
+        self._teller.tell(after, event)
         if self._listener is not None:
             self._listener(after, event)
         return after

@@ -13,30 +13,41 @@ from typing import assert_never
 from watcherd.again import Again, Yard
 from watcherd.config.model import Config, Endpoint, Folder
 from watcherd.control import EndpointLive, InboxLive, Live, Rejected, Retried, Target, find
+from watcherd.delivery.pieces import Piece, piece
 from watcherd.endpoint.gates import Gates
+from watcherd.faults import FaultError, storage_fault
 from watcherd.inbox.condition import Condition
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.storage import Storage
+from watcherd.job import Job, State
 from watcherd.journal.ledger import Kind
 from watcherd.journal.store import Journal
+from watcherd.logs import escaped
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue
+from watcherd.status.doors import Doors
+
+READERS = 2  # of the threads of an inbox
 
 
 @dataclass(slots=True, kw_only=True)
 class Helm:
-    """What the daemon shows to its steering: `config` is the one in force, `control` its socket."""
+    """What the daemon shows to its steering: `config` is the one in force."""
 
     config: Config
+    doors: Doors
     started_at: float
     stopping: asyncio.Event
     benches: Mapping[str, Bench]
     intakes: Mapping[str, Intake]
     reload: Callable[[], Awaitable[tuple[str, ...]]]
-    control: Path | None = None
     rejected: Rejected | None = None
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By inbox: one failed file at a time goes back."""
+    readers: defaultdict[str, asyncio.Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(READERS))
+    )
+    """By inbox: who watches or downloads leaves threads for the work itself."""
 
 
 class Steering:
@@ -58,7 +69,9 @@ class Steering:
         return Live(
             pid=os.getpid(),
             started_at=helm.started_at,
-            control=helm.control,
+            control=helm.doors.control,
+            page=helm.doors.page,
+            page_problem=helm.doors.problem,
             stopping=helm.stopping.is_set(),
             inboxes=tuple(self._inbox(folder) for folder in helm.config.folders),
             endpoints=tuple(self._endpoint(endpoint) for endpoint in helm.config.endpoints.values()),
@@ -105,6 +118,25 @@ class Steering:
                 assert_never(unreachable)
         return target
 
+    async def piece(self, job: Job, name: bytes, *, offset: int = 0, size: int = 0) -> Piece | None:
+        """Read from a file that a finished job left behind, in the threads of its inbox, few at a time."""
+        bench, plan = self._helm.benches.get(job.inbox), job.plan
+        if bench is None or plan is None or job.state not in {State.DONE, State.FAILED}:
+            return None
+        if name != plan.original and all(name != sidecar.name for sidecar in plan.sidecars):
+            return None
+        place, folder = bench.place_of(plan, name)
+        async with self._helm.readers[job.inbox]:
+            try:
+                return await bench.storage.ask(piece, place, folder, name, offset=offset, size=size)
+            except OSError as error:
+                where = escaped(bytes(place.path))
+                raise FaultError(storage_fault(error, doing="reading from", where=where)) from error
+
+    async def see_journal(self) -> None:
+        """Write to the journal."""
+        await self._journal.see_it_writes()
+
     async def reload(self) -> tuple[str, ...]:
         """Apply the configuration file; returns its problems, with which nothing was changed."""
         return await self._helm.reload()
@@ -144,4 +176,5 @@ class Steering:
             paused_since=None if gate.pause is None else gate.pause.since,
             paused_until=None if gate.pause is None else gate.pause.until,
             fault=None if gate.pause is None else gate.pause.fault,
+            child=self._gates.child(endpoint.name),
         )

@@ -79,7 +79,8 @@ COMPUTE_TYPES = (
 )
 FOLDER_KEYS = (
     "inbox, name, done, failed, after, existing, endpoint, model, prompt, temperature, formats, "
-    "sidecar_name, cues, track, recursive, include, exclude, settle, watch, poll_interval, rescan and retry"
+    "sidecar_name, cues, track, recursive, include, exclude, settle, watch, poll_interval, rescan, retry, "
+    "hooks and notify"
 )
 NO_OTHER_KEY = "an embedded endpoint has no other key; its engine's keys stand inside embedded"
 OWN_FIELD = "watcherd sends this field itself; fields are for what a server wants beyond it"
@@ -90,6 +91,17 @@ ONCE = 'write {stem} or {name} in it, once, such as "{stem}.en"'
 NOTHING = "stands for nothing; there is {stem}, {name} and {lang}"
 BESIDE = "write a name without slashes: sidecars stand beside their original"
 TOO_MUCH = "write at most 100 bytes beside {stem} or {name}, and no control characters"
+NO_SHELL = (
+    'there is no shell: write each command as the list of its words, [["/usr/bin/logger", "-t", "done"]]'
+)
+PROGRAM = "a command begins with its program, such as /usr/local/bin/refresh"
+HOOK_OVERHEARD = "plain http would show file names to the network; use https, or set allow_http: true here"
+NO_HOST = "write an address that begins with https:// (or http://) and names a host"
+LISTEN = 'write an address and a port, such as 127.0.0.1:8484 or "[::1]:8484"; the only name is localhost'
+OFF = "write off, or keys and values: {listen: 127.0.0.1:8484}"
+GUARDED = "other machines reach this address: set a token beside it, such as token: {file: PATH}"
+HOST = "write a host as the browser shows it, with its port if there is one: media.example or nas:8080"
+LONGER = "write at least 16 characters; make some with: openssl rand -hex 32"
 SINGLE = "write a single value; a text that begins with { or [ needs quotes"
 
 
@@ -167,6 +179,33 @@ SINGLE = "write a single value; a text that begins with { or [ needs quotes"
         ("retry: {for: 32d}", 'retry.for: "32d": write a duration above 0 and of at most 744h'),
         ("retry: {attemps: 3}", 'retry.attemps: unknown key; did you mean "attempts"?'),
         ("retry: {period: 24h}", "retry.period: unknown key; known here: attempts and for"),
+        ("hooks: /usr/bin/x", 'hooks: "/usr/bin/x": write keys and values: {key: value}'),
+        ("hooks: {done: /usr/bin/x -f}", f'hooks.done: "/usr/bin/x -f": {NO_SHELL}'),
+        ("hooks: {done: [/usr/bin/x, -f]}", f"hooks.done: {NO_SHELL}"),
+        ("hooks: {failed: [[]]}", f"hooks.failed[0]: {PROGRAM}"),
+        ("hooks: {failed: [['', -f]]}", f"hooks.failed[0]: {PROGRAM}"),
+        ("hooks: {failed: [[null]]}", f"hooks.failed[0]: {PROGRAM}"),
+        ("hooks: {done: [[x, {a: b}]]}", f"hooks.done[0][1]: {SINGLE}"),
+        ("hooks: {done: [[[x]]]}", f"hooks.done[0][0]: {SINGLE}"),
+        ("hooks: {done: [[x, null]]}", "hooks.done[0][1]: write a value; there is none"),
+        ('hooks: {done: [[x, "a\\0b"]]}', "hooks.done[0]: no word of a command can hold a NUL character"),
+        ("hooks: {done: [['${NOPE}/x']]}", "hooks.done[0]: the environment variable NOPE is not set"),
+        ("hooks: {don: [[x]]}", 'hooks.don: unknown key; did you mean "done"?'),
+        ("hooks: {done: [[x, '']], failed: []}", None),
+        ("notify: https://h/x", 'notify: "https://h/x": write a list: [https://h/x]'),
+        ("notify: [https://h/x]", 'notify[0]: "https://h/x": write keys and values: {key: value}'),
+        ("notify: [{}]", "notify[0].url: missing; for example url: https://hooks.example/watcherd"),
+        ("notify: [{url: h/x}]", f"notify[0].url: {NO_HOST}"),
+        ("notify: [{url: 'https://h/x#y'}]", "notify[0].url: an address ends before its #"),
+        ("notify: [{url: http://nas/x}]", f"notify[0].url: {HOOK_OVERHEARD}"),
+        ("notify: [{url: http://nas/x, allow_http: true}]", None),
+        ("notify: [{url: 'http://127.0.0.1/x?y=z'}]", None),
+        ("notify: [{url: https://h/x, scret: y}]", 'notify[0].scret: unknown key; did you mean "secret"?'),
+        (
+            "notify: [{url: https://h/x, secret: {env: NOPE}}]",
+            "notify[0].secret: the environment variable NOPE is not set",
+        ),
+        ("secret: x", "secret: unknown key here; it belongs to a webhook of notify"),
         ("for: 24h", "for: unknown key here; it belongs to a folder's retry"),
     ],
 )
@@ -281,6 +320,34 @@ folders: [{{inbox: /srv/in}}]
         ),
         ("keep: {jobs: 0s}", '1: keep.jobs: "0s": write a duration above 0 and of at most 3650d'),
         ("stop_grace: 0s", '1: stop_grace: "0s": write a duration above 0 and of at most 744h'),
+        ("status: Off", f'1: status: "Off": {OFF}'),
+        ("status: false", f'1: status: "false": {OFF}'),
+        ("status: 127.0.0.1:8484", f'1: status: "127.0.0.1:8484": {OFF}'),
+        ("status: [a]", f"1: status: {OFF}"),
+        ("status: {lisen: x}", '1: status.lisen: unknown key; did you mean "listen"?'),
+        ("listen: x", "1: listen: unknown key here; it belongs to status"),
+        ("status: {listen: 8484}", f'1: status.listen: "8484": {LISTEN}'),
+        ("status: {listen: ':8484'}", f'1: status.listen: ":8484": {LISTEN}'),
+        ("status: {listen: nas:8484}", f'1: status.listen: "nas:8484": {LISTEN}'),
+        ("status: {listen: 127.0.0.1}", f'1: status.listen: "127.0.0.1": {LISTEN}'),
+        ("status: {listen: 127.0.0.1:65536}", f'1: status.listen: "127.0.0.1:65536": {LISTEN}'),
+        ("status: {listen: 127.0.0.256:1}", f'1: status.listen: "127.0.0.256:1": {LISTEN}'),
+        ("status: {listen: '::1:8484'}", f'1: status.listen: "::1:8484": {LISTEN}'),
+        ("status: {listen: '[127.0.0.1]:8484'}", f'1: status.listen: "[127.0.0.1]:8484": {LISTEN}'),
+        ("status: {listen: [127.0.0.1:8484]}", f"1: status.listen: {SINGLE}"),
+        (
+            "status: {listen: [::1]:8484}",
+            "1: a bracket that begins no list, as in [::1]; put the text in quotes",
+        ),
+        ("status:\n  listen: 0.0.0.0:8484", f'2: status.listen: "0.0.0.0:8484": {GUARDED}'),
+        ("status: {listen: '[::]:8484'}", f'1: status.listen: "[::]:8484": {GUARDED}'),
+        ("status: {listen: 192.168.1.7:80}", f'1: status.listen: "192.168.1.7:80": {GUARDED}'),
+        ("status: {token: short, listen: 0.0.0.0:8484}", f"1: status.token: {LONGER}"),
+        ("status: {allowed_hosts: nas}", '1: status.allowed_hosts: "nas": write a list: [nas]'),
+        ("status: {allowed_hosts: [https://nas]}", f'1: status.allowed_hosts[0]: "https://nas": {HOST}'),
+        ("status: {allowed_hosts: [nas/x]}", f'1: status.allowed_hosts[0]: "nas/x": {HOST}'),
+        ("status: {allowed_hosts: ['*.nas']}", f'1: status.allowed_hosts[0]: "*.nas": {HOST}'),
+        ("status: {allowed_hosts: [nas:99999]}", f'1: status.allowed_hosts[0]: "nas:99999": {HOST}'),
         ("state: [a]", f"1: state: {SINGLE}"),
         ("state: ${NOPE}", '1: state: "${NOPE}": the environment variable NOPE is not set'),
     ],

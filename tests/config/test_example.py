@@ -18,11 +18,14 @@ from watcherd.config.model import (
     Embedded,
     Endpoint,
     Folder,
+    Hooks,
     Keep,
     Log,
     Retry,
     Section,
+    StatusPage,
     Timeout,
+    Webhook,
 )
 from watcherd.config.starter import starter
 
@@ -43,9 +46,10 @@ def sections(config: Config) -> dict[type[Section], Section]:
     assert cometapi.budget is not None
     folder = config.folders[0]
     assert folder.cues is not None
+    assert config.status is not None
     shown = [
         config, cometapi, cometapi.timeout, cometapi.budget, local.embedded, folder, folder.cues,
-        folder.retry, config.keep, config.log,
+        folder.retry, folder.hooks, folder.notify[0], config.keep, config.log, config.status,
     ]  # fmt: skip
     return {type(section): section for section in shown}
 
@@ -67,9 +71,18 @@ def nodes() -> dict[type[Section], dict[str, Node]]:
         Folder: folders[0].entries,
         Cues: folders[0].entries["cues"].entries,
         Retry: folders[0].entries["retry"].entries,
+        Hooks: folders[0].entries["hooks"].entries,
+        Webhook: webhook(folders[0]),
+        StatusPage: root.entries["status"].entries,
         Keep: root.entries["keep"].entries,
         Log: root.entries["log"].entries,
     }
+
+
+def webhook(folder: Node) -> dict[str, Node]:
+    webhooks = folder.entries["notify"].value
+    assert isinstance(webhooks, tuple)
+    return webhooks[0].entries
 
 
 def models_below(model: type[BaseModel]) -> set[type[BaseModel]]:
@@ -112,6 +125,7 @@ def test_each_default_shown_is_the_default(example: Config, model: type[Section]
             "api_key",
             "budget",
             "embedded",
+            "notify",
             "source",
             "warnings",
         }:
@@ -120,7 +134,8 @@ def test_each_default_shown_is_the_default(example: Config, model: type[Section]
 
 def test_the_folders_shown_are_the_defaults_of_their_inbox(example: Config) -> None:
     (shown,) = example.folders
-    assert shown == Folder(inbox=shown.inbox, endpoint=shown.endpoint)
+    unset = Folder(inbox=shown.inbox, endpoint=shown.endpoint)
+    assert shown.model_copy(update={"notify": ()}) == unset
 
 
 def test_the_starter_file_works_as_it_is() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.config.said import read, said
 from watcherd.config.load import ConfigError, find, load, parse
-from watcherd.config.model import EMBEDDED_URL, Budget, Cues, Endpoint, Folder, Retry, Timeout
+from watcherd.config.model import EMBEDDED_URL, Budget, Cues, Endpoint, Folder, Retry, StatusPage, Timeout
 
 SHORTEST = "folders: [{inbox: ~/inbox}]"
 
@@ -40,6 +40,36 @@ def test_one_line_is_a_whole_file() -> None:
     assert (local.base_url, local.model, local.concurrency, local.api_key) == (EMBEDDED_URL, "base", 1, None)
     assert local.embedded is not None
     assert config.warnings == ()
+
+
+@pytest.mark.parametrize("text", ["", "status:\n", "status: null\n", "status: {listen: }\n", "status: {}\n"])
+def test_the_page_is_for_this_machine_unless_more_is_said(text: str) -> None:
+    page = read(text + SHORTEST).status
+    assert page == StatusPage(listen="127.0.0.1:8484", token=None, allowed_hosts=())
+    assert page.is_private
+
+
+@pytest.mark.parametrize("text", ["off", '"off"', "'off'"])
+def test_the_page_may_be_off(text: str) -> None:
+    assert read(f"status: {text}\n{SHORTEST}").status is None
+
+
+@pytest.mark.parametrize(
+    ("listen", "place"),
+    [
+        ("localhost:8484", ("127.0.0.1", 8484)),
+        ("127.1.2.3:0", ("127.1.2.3", 0)),
+        ("'[0::1]:65535'", ("::1", 65535)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("'[fd00::7]:8484'", ("fd00::7", 8484)),
+    ],
+)
+def test_the_page_is_where_the_file_says(listen: str, place: tuple[str, int]) -> None:
+    text = f"status: {{listen: {listen}, token: {{env: TOKEN}}, allowed_hosts: [NAS:8080]}}\n{SHORTEST}"
+    page = read(text, TOKEN="obviously-fake-token").status
+    assert page is not None
+    assert (page.place, page.allowed_hosts) == (place, ("nas:8080",))
+    assert page.is_private == (place[0] in {"127.0.0.1", "127.1.2.3", "::1"})
 
 
 def test_the_only_endpoint_is_everybodys() -> None:

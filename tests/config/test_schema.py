@@ -26,7 +26,7 @@ from watcherd.config.starter import starter
 
 SCHEMA = schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
-ENVIRON = {"HOME": "/home/ada", "COMETAPI_KEY": "sk-obviously-fake"}
+ENVIRON = {"HOME": "/home/ada", "COMETAPI_KEY": "sk-obviously-fake", "HOOK_URL": "https://h/x"}
 WHOLE: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
 Place = tuple[str | int, ...]
 
@@ -128,6 +128,17 @@ FOLDER: Place = ("folders", 0)
         ((*FOLDER, "cues"), "podcast"),
         ((*FOLDER, "cues"), "raw"),
         ((*FOLDER, "cues"), {"max_chars": "37", "gap": "0s"}),
+        ((*FOLDER, "hooks"), None),
+        ((*FOLDER, "hooks"), {"done": [["x", "", "-n", 5, True]], "failed": None}),
+        ((*FOLDER, "notify"), None),
+        ((*FOLDER, "notify"), []),
+        ((*FOLDER, "notify"), [{"url": {"env": "HOOK_URL"}, "secret": "s", "allow_http": "false"}]),
+        (("status",), "off"),
+        (("status",), None),
+        (("status",), {"listen": "[::1]:0"}),
+        (("status", "listen"), "localhost:80"),
+        (("status", "token"), "obviously-fake-token"),
+        (("status", "allowed_hosts"), ["nas:8080", "192.168.1.7", "[fd00::7]:8080", 7]),
         (("log", "level"), None),
     ],
 )
@@ -239,6 +250,26 @@ def test_whatever_may_be_written_is_valid(place: Place, value: object) -> None:
         ((*FOLDER, "cues", "min_seconds"), 0),
         ((*FOLDER, "cues", "gap"), 0.08),
         ((*FOLDER, "cues", "lines"), 2),
+        ((*FOLDER, "hooks"), [["x"]]),
+        ((*FOLDER, "hooks", "done"), "x -f"),
+        ((*FOLDER, "hooks", "done"), ["x", "-f"]),
+        ((*FOLDER, "hooks", "done"), [[]]),
+        ((*FOLDER, "hooks", "done"), [["x", None]]),
+        ((*FOLDER, "hooks", "paused"), [["x"]]),
+        ((*FOLDER, "notify"), "https://h/x"),
+        ((*FOLDER, "notify"), {"url": "https://h/x"}),
+        ((*FOLDER, "notify"), ["https://h/x"]),
+        ((*FOLDER, "notify"), [{}]),
+        ((*FOLDER, "notify"), [{"url": "https://h/x", "key": "s"}]),
+        (("status",), "on"),
+        (("status",), False),
+        (("status",), ["127.0.0.1:8484"]),
+        (("status", "port"), 8484),
+        (("status", "listen"), 8484),
+        (("status", "listen"), "nas:8484"),
+        (("status", "token"), ["x"]),
+        (("status", "allowed_hosts"), "nas"),
+        (("status", "allowed_hosts"), ["https://nas"]),
         (("state",), ["a"]),
         (("stop_grace",), 30),
         (("keep",), "90d"),

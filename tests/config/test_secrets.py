@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.config.said import read as read_config
 from tests.config.said import said
 from watcherd.config import secrets
+from watcherd.config.load import load
 from watcherd.config.values import Surroundings
 
 KEY = "sk-Secret0123456789"
@@ -212,6 +213,57 @@ def test_a_wrong_key_is_a_problem_that_does_not_show_it(line: str) -> None:
     assert problems
     assert problems[0].startswith("6: ")
     assert KEY not in str(problems)
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [
+        f"url: ftp://h/{KEY}",
+        f"url: https://ada:{KEY}@h/x",
+        f"url: http://nas/{KEY}",
+        f"url: [{KEY}]",
+        f"url: {{env: {KEY}}}",
+        f"url: https://h/x, secret: [{KEY}]",
+        f'url: https://h/x, secret: "{KEY} "',
+    ],
+)
+def test_a_wrong_webhook_is_a_problem_that_shows_neither_address_nor_secret(webhook: str) -> None:
+    problems = said(f"folders: [{{inbox: /srv/in, notify: [{{{webhook}}}]}}]")
+    assert problems[0].startswith("1: folders[0].notify[0].")
+    assert KEY not in str(problems)
+
+
+def test_a_webhooks_address_and_secret_are_masked_and_may_come_from_elsewhere() -> None:
+    text = "folders: [{inbox: /srv/in, notify: [{url: {env: HOOK}, secret: {env: SECRET}}]}]"
+    (webhook,) = read_config(text, HOOK=f"https://h/{KEY}", SECRET=KEY).folders[0].notify
+    assert (webhook.url.get_secret_value(), KEY in repr(webhook)) == (f"https://h/{KEY}", False)
+
+
+def test_a_secret_of_a_webhook_that_stands_in_a_file_that_all_can_read_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "watcherd.yaml"
+    webhook = f"notify: [{{url: https://h/x, secret: {KEY}}}]"
+    file.write_text(f"defaults: {{{webhook}}}\nfolders: [{{inbox: /srv/in, {webhook}}}]\n")
+    file.chmod(0o644)
+    (warning,) = load(file).warnings
+    assert "folders[0].notify[0].secret and defaults.notify[0].secret" in warning
+    assert KEY not in warning
+
+
+@pytest.mark.parametrize("token", [KEY[:15], f"[{KEY}]", f"{{env: {KEY}}}", f'"{KEY} "'])
+def test_a_wrong_token_of_the_page_is_a_problem_that_does_not_show_it(token: str) -> None:
+    (problem,) = said(f"status: {{token: {token}}}\nfolders: [{{inbox: /srv/in}}]")
+    assert problem.startswith("1: status.token: ")
+    assert KEY[:15] not in problem
+
+
+def test_a_token_of_the_page_that_all_can_read_is_warned_of(tmp_path: Path) -> None:
+    file = tmp_path / "watcherd.yaml"
+    file.write_text(f"status: {{token: {KEY}}}\nfolders: [{{inbox: /srv/in}}]\n")
+    file.chmod(0o644)
+    config = load(file)
+    assert "holds a secret (status.token)" in config.warnings[0]
+    assert KEY not in repr(config)
+    assert KEY not in config.warnings[0]
 
 
 def test_a_key_in_an_address_is_not_shown() -> None:

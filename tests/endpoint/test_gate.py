@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from tests.waiting import eventually
 from watcherd.clock import SystemClock
@@ -405,3 +407,63 @@ async def test_requests_per_minute_space_the_starts_evenly() -> None:
     starts.sort()
     assert starts[-1] - starts[0] >= 4 * 0.05 - 0.005, "1200 a minute are 50 ms apart"
     await gate.close()
+
+
+# What is said of it.
+
+
+def told(lines: list[EventDict], event: str) -> list[EventDict]:
+    return [line for line in lines if line["event"] == event and line["log_level"] != "debug"]
+
+
+async def test_a_server_that_is_busy_all_day_is_not_said_all_day(gate: Gate, clock: HandClock) -> None:
+    busy = fault(code="rate_limited", retry_after=5)
+    with capture_logs() as lines:
+        for _ in range(720):  # two hours, a pause every ten seconds
+            pause = await gate.close_for(busy)
+            clock.time = pause.until
+            await gate.answered()
+            clock.time = max(clock.time, pause.since + 10)
+    pauses = told(lines, "endpoint.paused")
+    assert len([line for line in lines if line["event"] == "endpoint.paused"]) == 720
+    assert 5 < len(pauses) < 12
+    assert [line["times"] for line in pauses[:3]] == [1, 4, 10]
+    assert len(told(lines, "endpoint.resumed")) == len(pauses), "each line has its end"
+
+
+async def test_another_fault_of_it_is_said_at_once(gate: Gate, clock: HandClock) -> None:
+    with capture_logs() as lines:
+        for code in ("rate_limited", "key_refused", "rate_limited"):
+            pause = await gate.close_for(fault(code=code))
+            clock.time = pause.until
+            await gate.answered()
+    assert [line["fault"] for line in told(lines, "endpoint.paused")][:2] == ["rate_limited", "key_refused"]
+
+
+async def test_a_pause_that_was_said_is_said_to_be_over_though_its_last_probe_failed_in_silence(
+    gate: Gate, clock: HandClock
+) -> None:
+    with capture_logs() as lines:
+        for _ in range(2):
+            pause = await gate.close_for(fault(code="rate_limited", retry_after=1))
+            clock.time = pause.until
+        await gate.answered()
+    assert len(told(lines, "endpoint.paused")) == 1
+    assert len(told(lines, "endpoint.resumed")) == 1
+
+
+async def test_a_days_spent_budget_is_said_once(clock: HandClock) -> None:
+    endpoint = Endpoint(
+        name="e", base_url="http://127.0.0.1:9/v1", model="m", budget=Budget(minutes_per_day=1)
+    )
+    gate = Gate(endpoint, client=lambda: Client(endpoint), wake=asyncio.Event(), clock=clock, past=Past())
+    with capture_logs() as lines:
+        for _ in range(2):
+            async with gate.client(60):
+                pass
+            for _ in range(1000):
+                with pytest.raises(OverBudgetError) as over:
+                    async with gate.client(30):
+                        pass
+            clock.time = over.value.until + 1
+    assert [line["endpoint"] for line in told(lines, "endpoint.budget_spent")] == ["e", "e"]

@@ -17,6 +17,7 @@ from watcherd.config.model import Folder
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.storage import Storage
 from watcherd.job import FINAL, Identity, Job, State
+from watcherd.notify.news import News
 
 DEADLINE = 30.0
 QUICK = 0.2  # seconds of settling in tests
@@ -43,6 +44,7 @@ class FakeDesk:
         self.admitted: list[bytes] = []
         self.withdrawn: list[tuple[int, str]] = []
         self.asked: list[bytes] = []
+        self.heard: list[News] = []
         self.known: dict[bytes, tuple[int, int]] = {}
         self.asked_for_kept: list[bytes] = []
         self.fault: Exception | None = None
@@ -77,6 +79,9 @@ class FakeDesk:
         self.withdrawn.append((job_id, why))
         if not self._slow:
             self.jobs.pop(job_id, None)
+
+    def hear(self, news: News) -> None:
+        self.heard.append(news)
 
     def put(self, path: bytes, identity: Identity, state: State = State.QUEUED) -> Job:
         assert state not in FINAL

@@ -469,6 +469,32 @@ async def test_a_dead_watch_is_replaced_and_what_it_missed_is_found(inbox: Path,
         assert running.state.missed_by_events == 0
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["well", "hanging"])
+async def test_a_dead_watch_shows_until_it_is_replaced_unless_its_storage_hangs(
+    inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, *, silent: bool
+) -> None:
+    monkeypatch.setattr(warden, "LISTEN", 0.05)
+    answering = threading.Event()
+    storage = Storage("test", idle=0.5, patience=0.2)
+    async with at_work(folder_at(inbox), desk, storage=storage) as running:
+        try:
+            assert not running.state.blind
+            if silent:
+                storage.submit(answering.wait)
+                await eventually(lambda: condition(running) is Condition.SILENT)
+            ground = running._warden.ground
+            assert ground is not None
+            assert ground._watch is not None
+            assert ground._watch._observer is not None
+            ground._watch._observer.stop()
+            ground._watch._observer.join()
+            assert running.state.blind is not silent
+        finally:
+            answering.set()
+        await eventually(lambda: running._warden.ground is ground and ground.alive)
+        assert not running.state.blind
+
+
 async def test_without_a_single_watch_the_inbox_is_scanned_and_says_so(
     inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:

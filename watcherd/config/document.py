@@ -26,6 +26,7 @@ _HINTS = {  # a part of PyYAML's message -> what would be right
     "mapping values": f'a second ": " in one line, or wrong indentation; {_QUOTE_IT} or line up the keys',
     "cannot start any token": f"a text cannot begin with this character; {_QUOTE_IT}",
     "single document": "a second document (---); a configuration is one document",
+    "node content": f"a bracket that begins no list, as in [::1]; {_QUOTE_IT}",
     "<block end>": "wrong indentation; line up the keys and the dashes that belong together",
     "expected ':'": 'a key without its ": "',
     "end of stream": "a quote that is never closed",

@@ -14,10 +14,23 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from watcherd.config.document import Node
-from watcherd.config.model import Budget, Cues, Embedded, Endpoint, Folder, Log, Retry, Section, Timeout
+from watcherd.config.model import (
+    Budget,
+    Cues,
+    Embedded,
+    Endpoint,
+    Folder,
+    Hooks,
+    Log,
+    Retry,
+    Section,
+    StatusPage,
+    Timeout,
+    Webhook,
+)
 from watcherd.config.problems import Problem, listed, nearest
 
-_SECRET = {"api_key", "headers"}
+_SECRET = {"api_key", "headers", "url", "secret", "token"}
 _HOMES: tuple[tuple[str, type[Section]], ...] = (
     ("a folder (or defaults)", Folder),
     ("an endpoint", Endpoint),
@@ -26,6 +39,9 @@ _HOMES: tuple[tuple[str, type[Section]], ...] = (
     ("an endpoint's budget", Budget),
     ("a folder's retry", Retry),
     ("a folder's cues", Cues),
+    ("a folder's hooks", Hooks),
+    ("a webhook of notify", Webhook),
+    ("status", StatusPage),
     ("log", Log),
 )
 
@@ -87,7 +103,9 @@ def _place(node: Node, location: Location) -> Node:
 def _section(model: type[Section], location: Location) -> type[Section]:
     """Find the model of a nested mapping."""
     for step in location:
-        annotation = model.model_fields[str(step)].annotation
+        if isinstance(step, int):  # which one of a list makes no difference
+            continue
+        annotation = model.model_fields[step].annotation
         kinds = (annotation, *get_args(annotation))
         model = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section))
     return model

@@ -29,6 +29,9 @@ _TRACK = re.compile(r"default|\d{1,3}|[A-Za-z]{2,3}(?:-[A-Za-z0-9]+)?(?:, *[A-Za
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD_NAME = re.compile(r'[^\x00-\x1f\x7f"\\]+')
 _OWN_HEADERS = {"content-type", "content-length", "transfer-encoding"}
+_NO_SHELL = (
+    'there is no shell: write each command as the list of its words, [["/usr/bin/logger", "-t", "done"]]'
+)
 _OWN_FIELDS = {"file", "model", "prompt", "response_format", "temperature"}
 
 
@@ -84,6 +87,36 @@ def _read_engine_model(value: object, info: ValidationInfo) -> object:
     """Tell a folder from a model's name by how it begins; names hold slashes too."""
     folder = isinstance(value, str) and value.startswith(("/", "~", "./", "../", "${"))
     return str(_read_path(value, info)) if folder else value
+
+
+def _read_command(value: object, info: ValidationInfo) -> object:
+    """Read a command's words; the program is a path, or a name that is looked for in $PATH."""
+    if not isinstance(value, list | tuple):
+        return value
+    words = list(value)
+    if not words or words[0] is None or words[0] == "":
+        raise ValueError("a command begins with its program, such as /usr/local/bin/refresh")
+    if any("\0" in word for word in words if isinstance(word, str)):
+        raise ValueError("no word of a command can hold a NUL character")
+    if isinstance(words[0], str) and ("/" in words[0] or words[0].startswith(("~", "${"))):
+        words[0] = str(_read_path(words[0], info))
+    return words
+
+
+def _commands(value: object) -> object:
+    """See that nobody counts on a shell."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, list | tuple) for one in value):
+        raise ValueError(_NO_SHELL)
+    return value
+
+
+def _read_webhook(value: object, info: ValidationInfo) -> object:
+    """Read an address that may be as secret as a key is."""
+    return (
+        value
+        if isinstance(value, SecretStr)
+        else SecretStr(values.webhook(secrets.read(value, _around(info))))
+    )
 
 
 def _bounded_wait(seconds: float) -> float:
@@ -157,6 +190,11 @@ def _route(text: str) -> str:
     return text.lstrip("/")
 
 
+def _listen(text: str) -> str:
+    values.listen(text)
+    return text
+
+
 _A_DURATION = Shape(matching(values.DURATION.pattern), values.as_duration)
 _A_SIZE = Shape(matching(values.SIZE.pattern), values.as_size)
 _AN_ADDRESS = Shape({"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://"})
@@ -198,6 +236,19 @@ EngineModel = Annotated[Words, BeforeValidator(_read_engine_model)]
 SidecarName = Annotated[str, AfterValidator(_sidecar_name), _A_SIDECAR_NAME]
 Formats = Annotated[tuple[Format, ...], AfterValidator(_distinct), _FORMATS]
 Address = Annotated[str, AfterValidator(values.address), _AN_ADDRESS]
+Command = Annotated[tuple[str, ...], BeforeValidator(_read_command), Shape({"minItems": 1}, list)]
+Commands = Annotated[
+    tuple[Command, ...],
+    BeforeValidator(_commands),
+    Shape({}, lambda commands: [list(command) for command in commands]),
+]
+WebhookAddress = Annotated[SecretStr, BeforeValidator(_read_webhook)]
+Listen = Annotated[str, AfterValidator(_listen), Shape(matching(values.LISTEN.pattern))]
+HostName = Annotated[
+    str,
+    AfterValidator(values.authority),
+    Shape({**matching(values.AUTHORITY.pattern), "type": ["string", "number"]}),
+]
 Proxy = Annotated[str, AfterValidator(values.proxy), _AN_ADDRESS]
 Route = Annotated[str, AfterValidator(_route), Shape({"pattern": "[^/]"})]
 HeaderName = Annotated[str, AfterValidator(_header), Shape(matching(_HEADER_NAME.pattern))]

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from watcherd.config.model import Config
 from watcherd.config.problems import ConfigError, Problem, listed, printable
-from watcherd.config.reading import read, read_state
+from watcherd.config.reading import read, read_names, read_state
 from watcherd.config.values import Surroundings, xdg_folder
 from watcherd.promptly import promptly
 
-__all__ = ["Config", "ConfigError", "Problem", "find", "load", "parse", "state_of"]
+__all__ = ["Config", "ConfigError", "Problem", "find", "load", "names_of", "parse", "state_of"]
 
 _LARGEST = 2**20  # bytes; a file beyond that is something else
 _MAKE_ONE = "make one with: watcherd init"
@@ -65,6 +65,12 @@ def state_of(path: Path) -> Path | None:
     """
     text, _ = _content(path)
     return read_state(text, around=_around(path, os.environ))
+
+
+def names_of(path: Path | None) -> tuple[list[str], list[str]]:
+    """The names of the endpoints and of the inboxes, for a shell. Raises ConfigError as `find` does."""
+    text, _ = _content(find(path))
+    return read_names(text)
 
 
 def parse(text: str, *, source: Path | None, environ: Mapping[str, str]) -> Config:

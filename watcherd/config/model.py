@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from watcherd.config import values
+from watcherd.config.hooks import Hooks, Webhook
 from watcherd.config.kinds import (
     AbsolutePath,
     Address,
@@ -52,7 +50,9 @@ from watcherd.config.kinds import (
     Track,
     Words,
 )
+from watcherd.config.page import StatusPage
 from watcherd.config.problems import listed, nearest
+from watcherd.config.section import Section
 from watcherd.promptly import promptly
 
 __all__ = [
@@ -65,11 +65,14 @@ __all__ = [
     "Endpoint",
     "Folder",
     "Format",
+    "Hooks",
     "Keep",
     "Log",
     "Retry",
     "Section",
+    "StatusPage",
     "Timeout",
+    "Webhook",
 ]
 
 EMBEDDED_URL = "http://embedded/v1"
@@ -78,34 +81,6 @@ ComputeType = Literal[
     "auto", "default", "int8", "int8_float32", "int8_float16", "int8_bfloat16",
     "int16", "float16", "bfloat16", "float32",
 ]  # fmt: skip
-
-
-class Section(BaseModel):
-    """A mapping of the file. A key with nothing behind it means that key's default.
-
-    Where a key of the file is no name in Python, the field has another name, and the key as its alias.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nothing(cls, data: object) -> object:
-        if not isinstance(data, Mapping):
-            return data
-        known = cls.known_keys()
-        return {key: value for key, value in data.items() if value is not None or key not in known}
-
-    @classmethod
-    def known_keys(cls) -> list[str]:
-        """What the file calls the fields, in their order."""
-        return [str(field.validation_alias or name) for name, field in cls.model_fields.items()]
 
 
 class Timeout(Section):
@@ -165,9 +140,9 @@ class Endpoint(Section):
     """How long one request may take."""
     path: Route = "audio/translations"
     """What follows base_url, for servers that put it elsewhere."""
-    fields: dict[FieldName, str] = {}
+    fields: dict[FieldName, str] = Field(default={})
     """Further form fields, such as whisper.cpp's translate: "true"."""
-    headers: dict[HeaderName, Secret] = {}
+    headers: dict[HeaderName, Secret] = Field(default={})
     """Further headers, such as Azure's api-key; values as for api_key."""
     budget: Budget | None = None
     """What a day may cost; without it there is no limit."""
@@ -327,6 +302,10 @@ class Folder(Section):
     """How often an inbox with events is looked through all the same."""
     retry: Retry = Retry()
     """How long a file is tried."""
+    hooks: Hooks = Hooks()
+    """Programs that are started when a file is done or has failed."""
+    notify: tuple[Webhook, ...] = ()
+    """Webhooks that hear of this folder's files and inbox, and of its endpoint's pauses."""
 
     @property
     def stays(self) -> bool:
@@ -340,7 +319,7 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
     format: Literal["auto", "console", "json"] = "auto"
-    """auto: for people on a terminal, JSON otherwise. console or json to insist."""
+    """auto: for people on a terminal, else JSON (with priorities for the journal). Or console or json."""
 
 
 class Keep(Section):
@@ -352,6 +331,15 @@ class Keep(Section):
     """How long answers are: the same file is not sent again meanwhile."""
 
 
+def _or_off(value: object) -> object:
+    """Read the word off; None stands for it from here on."""
+    if value == "off":
+        return None
+    if value is None or isinstance(value, Mapping | StatusPage):
+        return value
+    raise ValueError("write off, or keys and values: {listen: 127.0.0.1:8484}")
+
+
 class Config(Section):
     """A whole configuration. `source` is its file (absolute); `warnings` are sentences for the user."""
 
@@ -361,6 +349,8 @@ class Config(Section):
     """The inboxes, each with its settings."""
     state: AbsolutePath
     """The journal's folder; without it, /var/lib/watcherd for root, else $XDG_STATE_HOME/watcherd."""
+    status: Annotated[StatusPage | None, BeforeValidator(_or_off)] = StatusPage()
+    """Where the status page is, and who may use it; off (None) for none at all."""
     stop_grace: Duration = 30
     """How long requests in flight may take to end when the daemon is told to stop."""
     keep: Keep = Keep()

@@ -24,7 +24,7 @@ from watcherd.config.values import Surroundings, xdg_folder
 AnySection = TypeVar("AnySection", bound=Section)
 
 _SHORTEST = "a whole file can be as short as: folders: [{inbox: ~/inbox}]"
-_OWN = ("state", "stop_grace", "keep", "log")
+_OWN = ("state", "status", "stop_grace", "keep", "log")
 _TOP = ("endpoints", "defaults", "folders", *_OWN)
 EACH_ITS_OWN = ("inbox", "name")  # keys of a folder that make no sense as defaults
 _PLACE = ("inbox", "name", "done", "failed", "after", "recursive")
@@ -62,6 +62,22 @@ def read_state(text: str, *, around: Surroundings) -> Path | None:
     return None if config is None else config.state
 
 
+def read_names(text: str) -> tuple[list[str], list[str]]:
+    """The names of the endpoints and of the inboxes that a text seems to have, however wrong it is."""
+    root = compose(text, [])
+    entries = {} if root is None else root.entries
+    endpoints = list(entries["endpoints"].entries) if "endpoints" in entries else []
+    folders = entries["folders"].value if "folders" in entries else ()
+    inboxes = []
+    for folder in folders if isinstance(folders, tuple) else ():
+        name, inbox = (folder.entries.get(key) for key in ("name", "inbox"))
+        if name is not None and isinstance(name.value, str):
+            inboxes.append(name.value)
+        elif inbox is not None and isinstance(inbox.value, str):
+            inboxes.append(Path(inbox.value).name)
+    return endpoints or ["local"], inboxes
+
+
 def _written_secrets(root: Node) -> Iterable[str]:
     """Name the keys that hold a secret as plain text."""
     endpoints = root.entries["endpoints"].entries.values() if "endpoints" in root.entries else ()
@@ -73,6 +89,15 @@ def _written_secrets(root: Node) -> Iterable[str]:
         yield from (node.key for node in secret if isinstance(node.value, str))
         if "proxy" in entries and "@" in str(entries["proxy"].value):
             yield entries["proxy"].key
+    page = root.entries["status"].entries if "status" in root.entries else {}
+    if "token" in page and isinstance(page["token"].value, str):
+        yield page["token"].key
+    folders = root.entries["folders"].value if "folders" in root.entries else ()
+    for holder in (*(folders if isinstance(folders, tuple) else ()), root.entries.get("defaults")):
+        webhooks = holder.entries["notify"].value if holder and "notify" in holder.entries else ()
+        for webhook in webhooks if isinstance(webhooks, tuple) else ():
+            if "secret" in webhook.entries and isinstance(webhook.entries["secret"].value, str):
+                yield webhook.entries["secret"].key
 
 
 def _merged(defaults: Mapping[str, Node], own: Mapping[str, Node]) -> dict[str, Node]:

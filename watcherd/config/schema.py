@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 
 from watcherd.config import values
 from watcherd.config.kinds import Shape, matching
-from watcherd.config.model import CUES, Config, Cues, Endpoint, Folder, Section
+from watcherd.config.model import CUES, Config, Cues, Endpoint, Folder, Section, StatusPage
 from watcherd.config.reading import EACH_ITS_OWN
 
 Schema: TypeAlias = dict[str, Any]
@@ -178,4 +178,13 @@ def _cues() -> Schema:
     return {"anyOf": [{"enum": list(CUES)}, _section(Cues)], "default": "broadcast"}
 
 
-_OF_ITS_OWN: dict[type[Section], Callable[[], Schema]] = {Endpoint: _endpoint, Cues: _cues}
+def _status() -> Schema:
+    """Describe the status page, or its absence."""
+    return {"anyOf": [{"enum": ["off"]}, _section(StatusPage)]}
+
+
+_OF_ITS_OWN: dict[type[Section], Callable[[], Schema]] = {
+    Endpoint: _endpoint,
+    Cues: _cues,
+    StatusPage: _status,
+}

@@ -10,9 +10,10 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,6 +31,11 @@ _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})?(?:\.[0-9]{1,17})?")
 SWITCHES = dict.fromkeys(("true", "True", "TRUE"), True) | dict.fromkeys(("false", "False", "FALSE"), False)
+LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|localhost)):([0-9]{1,5})")
+AUTHORITY = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?)(?::([0-9]{1,5}))?"
+)
+_HIGHEST_PORT = 65535
 _REFERENCE = re.compile(r"\$\{([^}/]*)(\}?)")
 
 
@@ -147,6 +153,18 @@ def address(text: str) -> str:
     return plain
 
 
+def webhook(text: str) -> str:
+    """Check the address of a webhook; path and query are its own, and often a secret."""
+    parts = _split(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write an address that begins with https:// (or http://) and names a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("an address holds no name or password here; set a secret instead")
+    if parts.fragment:
+        raise ValueError("an address ends before its #")
+    return text
+
+
 def proxy(text: str) -> str:
     """Check the address of a proxy, with a name and a password where it asks for them."""
     parts = _split(text)
@@ -155,13 +173,37 @@ def proxy(text: str) -> str:
     return text
 
 
+def listen(text: str) -> tuple[str, int]:
+    """Read where to listen: an address (IPv6 in brackets) and a port; 0 is any free one."""
+    if found := LISTEN.fullmatch(text):
+        six, four, port = found.groups()
+        with suppress(ValueError):
+            address = IPv6Address(six) if six else IPv4Address("127.0.0.1" if four == "localhost" else four)
+            if int(port) <= _HIGHEST_PORT:
+                return str(address), int(port)
+    raise ValueError(
+        'write an address and a port, such as 127.0.0.1:8484 or "[::1]:8484"; the only name is localhost'
+    )
+
+
+def authority(text: str) -> str:
+    """Check what stands between // and / in a browser's address line: a host, and a port where it shows."""
+    found = AUTHORITY.fullmatch(text)
+    if found is None or int(found[1] or 0) > _HIGHEST_PORT:
+        raise ValueError(
+            "write a host as the browser shows it, with its port if there is one: media.example or nas:8080"
+        )
+    return text.lower()
+
+
 def is_overheard(url: str) -> bool:
     """Tell whether others can listen on the way: plain http to a host that is not this machine."""
     parts = urlsplit(url)
-    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address stands for this machine and no other."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

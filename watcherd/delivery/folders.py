@@ -107,7 +107,7 @@ def _step(parent_fd: int, name: bytes, *, make: bool) -> int:
 def _make(parent_fd: int, name: bytes) -> int:
     mode = os.fstat(parent_fd).st_mode & _COPIED_MODE
     with contextlib.suppress(FileExistsError):
-        os.mkdir(name, mode, dir_fd=parent_fd)
+        os.mkdir(name, mode & 0o777, dir_fd=parent_fd)  # setgid is inherited; a service may not ask for it
     fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent_fd)
     if stat.S_IMODE(os.fstat(fd).st_mode) & _COPIED_MODE != mode:  # the umask took some away
         with contextlib.suppress(OSError):

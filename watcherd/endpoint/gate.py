@@ -9,7 +9,8 @@ A person's pause lasts until that person ends it; a day's budget of audio minute
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import logging
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from watcherd.endpoint.client import Client
 from watcherd.endpoint.past import Past, Sent
 from watcherd.endpoint.reply import ReplyFormat
 from watcherd.faults import Fault, FaultError, Remedy, Scope
+from watcherd.notify.news import EndpointPaused, EndpointResumed, Hear, unheard
+from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -80,6 +83,7 @@ class Gate:
         wake: asyncio.Event,
         clock: Clock,
         past: Past,
+        hear: Hear = unheard,
     ) -> None:
         self.endpoint = endpoint
         self.pause = _half_open(endpoint.name, past, clock.now())
@@ -88,6 +92,7 @@ class Gate:
         self._new_client = client
         self._clock = clock
         self._past = past
+        self._hear = hear
         self._limit = float(endpoint.concurrency)
         self._freed = asyncio.Condition()
         self._next_start = float("-inf")  # monotonic
@@ -96,6 +101,9 @@ class Gate:
         self._era = 0  # pauses so far
         self._sending: Counter[int] = Counter()  # requests in flight, by the era in which they began
         self._refused: set[int] = set()  # jobs refused since the last answer
+        self._troubles: defaultdict[str, Trouble] = defaultdict(Trouble)  # by the code of the fault
+        self._told = self.pause is not None  # whether the pause was said aloud, so that its end is as well
+        self._spent_until = 0.0  # UTC seconds: the day whose budget was said to be spent
 
     # Who may send.
 
@@ -207,13 +215,15 @@ class Gate:
         self._pauses = 0
         self._limit = min(self.endpoint.concurrency, self._limit + 1 / self._limit)
         if self.pause is not None:
-            log.info(
+            log.log(
+                logging.INFO if self._told else logging.DEBUG,
                 "endpoint.resumed",
                 endpoint=self.endpoint.name,
                 seconds=round(self._clock.now() - self.pause.since, 1),
             )
-            self.pause = None
+            self.pause, self._told = None, False
             self._wake.set()
+            self.report()
             await self._past.resumed(self.endpoint.name)
 
     def reopen(self) -> None:
@@ -230,11 +240,23 @@ class Gate:
         if self.held_since is None:
             log.warning("endpoint.held", endpoint=self.endpoint.name)
             await self._past.held(self.endpoint.name, since=self._clock.now())
+            self.report()
 
     async def resume(self) -> None:
         """End every pause by a person's word: the next request is the probe."""
         self.reopen()
         await self._past.released(self.endpoint.name)
+        self.report()
+
+    def report(self) -> None:
+        """Say whether it is paused, and why; whoever hears it knows what was said last."""
+        name, pause = self.endpoint.name, self.pause
+        if self.held_since is not None:
+            self._hear(EndpointPaused(name, _held(name), None))
+        elif pause is not None:
+            self._hear(EndpointPaused(name, pause.fault, pause.until))
+        else:
+            self._hear(EndpointResumed(name))
 
     async def close_for(self, fault: Fault) -> Pause:
         """Pause the endpoint after its fault, longer if the last pause's probe failed too."""
@@ -248,14 +270,20 @@ class Gate:
         self._era += 1
         if fault.code == "rate_limited":
             self._limit = max(1.0, self._limit / 2)
-        log.warning(
+        trouble = self._troubles[fault.code]
+        said = trouble.met(self._clock.monotonic())  # a busy server may pause it twice a minute, for days
+        self._told |= said
+        log.log(
+            logging.WARNING if said else logging.DEBUG,
             "endpoint.paused",
             endpoint=self.endpoint.name,
+            times=trouble.count,
             fault=fault.code,
             message=fault.message,
             hint=fault.hint,
             seconds=round(until - now, 1),
         )
+        self.report()
         await self._past.paused(self.endpoint.name, fault=fault, since=since, until=until)
         return pause
 
@@ -282,8 +310,15 @@ class Gate:
         """Count audio as sent; the first of a day goes even if it is longer than the whole budget."""
         sent, budget = self._sent, self.endpoint.budget
         if budget is not None and sent.seconds > 0 and sent.seconds + seconds > 60 * budget.minutes_per_day:
+            self._say_spent(budget.minutes_per_day, sent.until)
             raise OverBudgetError(_over_budget(self.endpoint.name, budget.minutes_per_day), sent.until)
         sent.seconds += seconds
+
+    def _say_spent(self, minutes: float, until: float) -> None:
+        """Once a day, for all the files that wait for the next one."""
+        if self._spent_until != until:
+            self._spent_until = until
+            log.warning("endpoint.budget_spent", endpoint=self.endpoint.name, minutes=minutes, until=until)
 
     def count(self, seconds: float) -> None:
         """Correct what was sent today, such as by audio whose length was known only from its answer."""

@@ -70,6 +70,7 @@ class Waiting:
 class InboxState:
     """A snapshot of one inbox. `live` says that events arrive, `limited` why they do not cover all of it.
 
+    `blind` says that the watch has died and nobody renews it, though nothing keeps them from doing so.
     `scanned` is the last whole scan and `scanned_at` its end, in seconds since the epoch; None before the
     first.
     """
@@ -77,6 +78,7 @@ class InboxState:
     name: str
     standing: Standing
     live: bool
+    blind: bool
     limited: str
     arrivals: tuple[Waiting, ...]
     missed_by_events: int

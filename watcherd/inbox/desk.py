@@ -11,10 +11,11 @@ from typing import Protocol
 
 from watcherd.config.model import Folder
 from watcherd.inbox.reconcile import Kept, is_kept
+from watcherd.inbox.warden import Witness
 from watcherd.job import Identity, Job
 
 
-class Desk(Protocol):
+class Desk(Witness, Protocol):
     """Where settled files go: the queue. It may raise FaultError, after which the inbox tries again."""
 
     async def open_folders(self, inbox: str) -> Collection[bytes]:
@@ -40,6 +41,16 @@ class Desk(Protocol):
         sidecars lie beside it (`covered`).
         """
         ...
+
+
+class Meter:
+    """What an inbox tells whoever counts arrivals, by its name. This one counts nothing."""
+
+    def noticed(self, inbox: str) -> None:
+        """A file was seen that may be one to take."""
+
+    def settled(self, inbox: str, seconds: float, *, missed: bool) -> None:
+        """A file finished arriving, so long after it was noticed; `missed` where no event told of it."""
 
 
 class Window:

@@ -21,7 +21,7 @@ from watcherd.inbox.accept import MARKER, accept, was_partial
 from watcherd.inbox.accept import Kind as NameKind
 from watcherd.inbox.arrivals import Arrivals
 from watcherd.inbox.condition import Condition, InboxState, LockedByOtherError, Waiting
-from watcherd.inbox.desk import Desk, Inquiry, Window
+from watcherd.inbox.desk import Desk, Inquiry, Meter, Window
 from watcherd.inbox.ground import Ground
 from watcherd.inbox.reconcile import (
     Arrived,
@@ -37,11 +37,11 @@ from watcherd.inbox.rounds import Rounds
 from watcherd.inbox.scan import Walk
 from watcherd.inbox.settle import Kind, Look, Note, Settled
 from watcherd.inbox.storage import Storage
-from watcherd.inbox.trouble import Trouble
 from watcherd.inbox.warden import Tended, Warden
 from watcherd.inbox.watch import Asked, Hint, Noticed, Overflowed
 from watcherd.job import Identity, Job
 from watcherd.place import Place
+from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -57,10 +57,7 @@ FLOOD = 20_000  # hints beyond which a scan is cheaper
 _REPORTS = {
     Note.UNREADABLE: ("arrival.unreadable", "Give the user that watcherd runs as the right to read it."),
     Note.EMPTY: ("arrival.empty", "Nothing was ever written into it; remove it or copy the file again."),
-    Note.GROWING: (
-        "arrival.growing",
-        "Is a recording or a copy still running? It is not sent before it rests.",
-    ),
+    Note.GROWING: ("arrival.growing", "Is a recording or a copy still running? It is sent once it rests."),
 }
 _WITHDRAWN = {Kind.IGNORED: "ignored", Kind.COVERED: "covered"}
 """Why a job is withdrawn whose file is none any more; `vanished` where nothing else is to be said."""
@@ -70,13 +67,21 @@ class Intake:
     """One inbox at work, opened as `inbox`. `run` it as a task; the rest may be read any time on its loop."""
 
     def __init__(
-        self, folder: Folder, *, storage: Storage, desk: Desk, clock: Clock, inbox: Place | None = None
+        self,
+        folder: Folder,
+        *,
+        storage: Storage,
+        desk: Desk,
+        clock: Clock,
+        inbox: Place | None = None,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self._folder = folder
         self._window = Window(desk, folder)
         self._clock = clock
         self._hints: asyncio.Queue[Hint] = asyncio.Queue()
-        self._warden = Warden(folder, self._hints, inbox=inbox, storage=storage, clock=clock)
+        self._warden = Warden(folder, self._hints, inbox=inbox, storage=storage, clock=clock, witness=desk)
         self._arrivals = Arrivals(folder.settle)
         self._rounds = Rounds(clock.monotonic())
         self._walk: Walk | None = None
@@ -97,6 +102,7 @@ class Intake:
             name=self._folder.name,
             standing=warden.standing,
             live=warden.ground is not None and warden.ground.watching,
+            blind=warden.blind,
             limited=warden.limited,
             arrivals=tuple(
                 Waiting(entry.arrival.path, entry.arrival.since + ahead, entry.note)
@@ -259,6 +265,8 @@ class Intake:
         self._scanned_at = self._clock.now()
         self._rounds.plan(self._clock.monotonic() + self._warden.take_account(scanned))
         self._troubles["desk"].over()
+        if not scanned.unread and self._troubles["unread"].over():
+            self._log.info("folder.recovered", folders=scanned.folders)
         self._log.debug("inbox.scanned", seconds=round(scanned.seconds, 3), files=scanned.files)
 
     async def _compare(self, ground: Ground, listing: Listing) -> None:
@@ -338,6 +346,7 @@ class Intake:
         entry = self._arrivals.get(path)
         if entry is not None and entry.arrival.look is None:
             self._log.info("arrival.noticed", file=path)
+            self._meter.noticed(self._folder.name)
         now = self._clock.monotonic()
         outcome = self._arrivals.enter(path, seen, asked=asked, now=now, held=bool(seen.beside))
         if outcome is not None and job is not None:
@@ -370,10 +379,11 @@ class Intake:
         entry = self._arrivals.drop(path)
         self._troubles["desk"].over()
         if entry is not None:
-            seconds = round(self._clock.monotonic() - entry.arrival.since, 1)
-            self._log.debug("arrival.settled", file=path, bytes=identity.size, seconds=seconds)
-            if entry.missed and self._warden.note_missed():
-                self._missed += 1
+            seconds = self._clock.monotonic() - entry.arrival.since
+            self._log.debug("arrival.settled", file=path, bytes=identity.size, seconds=round(seconds, 1))
+            missed = entry.missed and self._warden.note_missed()
+            self._missed += missed
+            self._meter.settled(self._folder.name, seconds, missed=missed)
 
     def _report(self, path: bytes, seen: Look, now: float) -> None:
         """Say once of a file that it will not settle by itself; not for each of a thousand."""

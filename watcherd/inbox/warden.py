@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from enum import StrEnum
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
@@ -28,9 +28,10 @@ from watcherd.inbox.condition import (
 from watcherd.inbox.ground import Ground
 from watcherd.inbox.rounds import Scanned
 from watcherd.inbox.storage import Storage
-from watcherd.inbox.trouble import Trouble
 from watcherd.inbox.watch import Hint
+from watcherd.notify.news import InboxBack, InboxMissing, News
 from watcherd.place import Place
+from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -41,6 +42,14 @@ LISTEN = 1.0  # seconds between two questions whether storage that takes its tim
 REBUILD = 300.0  # seconds between two attempts to get a whole watch
 FAREWELL = 2.0  # seconds that a stop waits for the folder to be let go
 MISSES = 3  # files in a row that no event told of before the watch is replaced
+
+
+class Witness(Protocol):
+    """Who hears that an inbox is missing, each time that this is found again, and that it is back."""
+
+    def hear(self, news: News) -> None:
+        """Take note; nothing may be waited for."""
+        ...
 
 
 class Tended(StrEnum):
@@ -66,6 +75,7 @@ class Warden:
         inbox: Place | None,
         storage: Storage,
         clock: Clock,
+        witness: Witness,
     ) -> None:
         self.ground: Ground | None = None
         self.standing = Standing(Condition.STARTING)
@@ -76,6 +86,7 @@ class Warden:
         self._hints = hints
         self._storage = storage
         self._clock = clock
+        self._witness = witness
         self._rebuild = float("-inf")
         self._short = 0
         self._misses = 0
@@ -83,6 +94,12 @@ class Warden:
         self._watch_trouble = Trouble()
         self._rebuild_trouble = Trouble()
         self._log = log.bind(inbox=folder.name)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a watch has died and nobody renews it, though nothing keeps them from doing so."""
+        ground = self.ground
+        return ground is not None and not ground.alive and not self._storage.silent
 
     async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` in the inbox's threads and wait for it as long as it takes; silence is a condition."""
@@ -138,6 +155,7 @@ class Warden:
         before, self.standing = self.standing.condition, Standing(Condition.WATCHING)
         if self._inbox_trouble.over():
             self._log.info("inbox.recovered", after=before)
+        self._witness.hear(InboxBack(self._folder.name))
         self._log.info("inbox.watching", path=root.real, by=by, file_system=root.reach)
         if not root.locked:
             self._log.warning(
@@ -203,6 +221,8 @@ class Warden:
         if self.standing.condition is not standing.condition:
             self._inbox_trouble.over()
         self.standing = standing
+        name, condition = self._folder.name, standing.condition
+        self._witness.hear(InboxMissing(name, condition, standing.text, standing.hint))
         if self._inbox_trouble.met(self._clock.monotonic()):
             event = f"inbox.{standing.condition.name.lower()}"
             times = self._inbox_trouble.count
@@ -217,4 +237,6 @@ class Warden:
             await asyncio.sleep(LISTEN)
         self._inbox_trouble.over()
         self.standing = before
+        if before.condition is Condition.WATCHING:
+            self._witness.hear(InboxBack(self._folder.name))
         self._log.info("inbox.answered", seconds=round(self._clock.monotonic() - began, 1))

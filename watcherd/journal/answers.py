@@ -77,6 +77,15 @@ class Answers:
             None if settings is None else settings_from(settings),
         )
 
+    async def seconds_of(self, job_id: int) -> float | None:
+        """How long a job's audio is, in seconds; None where nobody has said."""
+        query = (
+            "SELECT coalesce(json_extract(heard, '$[0]'), max(seconds)) AS seconds"
+            " FROM jobs LEFT JOIN requests ON job_id = jobs.id AND part = 0 WHERE jobs.id = ?"
+        )
+        seconds = (await self._connection.select(query, job_id))[0]["seconds"]
+        return None if seconds is None else float(seconds)
+
     async def faults(self, job_id: int) -> list[tuple[int, float | None, Fault]]:
         """What ended the requests of a job that ended with a fault: part, seconds of its audio, fault.
 

@@ -13,7 +13,14 @@ from pathlib import Path
 from watcherd.faults import Fault
 from watcherd.job import Job, State
 from watcherd.journal.ledger import HEARD, StoredPause, pause_from
+from watcherd.journal.notices import Notice, notice_from
 from watcherd.journal.rows import fault_from, job_from
+
+# What a Job is made of, and no more: what was heard of a long file is long.
+_LISTED = (
+    "id, inbox, path, dev, ino, size, mtime_ns, ctime_ns, settled_at, changed_at, state, attempts, crashes,"
+    " reason, until, plan, fault, warnings"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,8 @@ class Progress:
 class Asked:
     """One request, with UTC seconds; `ended_at` is None while it is under way, or was cut off.
 
-    `seconds` are of audio, None where that is not known; `size` is of the upload in bytes.
+    `seconds` are of audio, None where that is not known; `size` is of the upload in bytes. `round` counts the
+    rounds of requests of its job from 1; between two of them the job waited.
     """
 
     endpoint: str
@@ -50,6 +58,32 @@ class Asked:
     seconds: float | None
     size: int
     fault: Fault | None
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One part of a job: where it begins and ends (seconds), and when its answer came (UTC seconds)."""
+
+    number: int
+    start: float
+    end: float
+    silent: bool
+    answered_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which jobs are wanted, newest move first: those in one of `states`, of all where there are none.
+
+    `text` is somewhere in the path, ASCII letters in either case; `before` is the place of the last job that
+    is known already, as time of its last move and number.
+    """
+
+    states: Collection[State] = ()
+    inbox: str | None = None
+    text: str = ""
+    before: tuple[float, int] | None = None
 
 
 class Reader:
@@ -79,6 +113,32 @@ class Reader:
         """The jobs that became done or failed last, newest first."""
         return self._seen("state IN ('done', 'failed') ORDER BY changed_at DESC, id DESC LIMIT ?", limit)
 
+    def listed(self, wanted: Wanted, limit: int) -> list[Seen]:
+        """Up to `limit` of the wanted jobs; each state is read in the order of its index."""
+        conditions, values = "", list[object]()
+        if wanted.inbox is not None:
+            conditions += " AND +inbox = ?"  # the plus keeps to the index that is in order
+            values.append(wanted.inbox)
+        if wanted.text:
+            conditions += " AND instr(CAST(lower(CAST(path AS TEXT)) AS BLOB), ?)"
+            values.append(wanted.text.encode("utf-8", "surrogatepass").lower())
+        if wanted.before is not None:
+            conditions += " AND (changed_at, id) < (?, ?)"
+            values += wanted.before
+        order = "ORDER BY changed_at DESC, id DESC LIMIT ?"
+        query = f"SELECT {_LISTED} FROM jobs WHERE state = ?{conditions} {order}"
+        found: list[Seen] = []
+        for state in wanted.states or State:
+            rows = self._connection.execute(query, (state, *values, limit))
+            found += [Seen(job_from(row), row["changed_at"]) for row in rows]
+        found.sort(key=lambda seen: (seen.changed_at, seen.job.id), reverse=True)
+        return found[:limit]
+
+    def oldest_queued(self) -> dict[str, float]:
+        """When the oldest queued job of each inbox settled (UTC seconds); none where nothing is queued."""
+        query = "SELECT inbox, min(settled_at) AS at FROM jobs WHERE state = 'queued' GROUP BY inbox"
+        return {row["inbox"]: row["at"] for row in self._connection.execute(query)}
+
     def progress(self, job_ids: Collection[int]) -> dict[int, Progress]:
         """How far these jobs have come; those without any part are left out."""
         query = (
@@ -104,10 +164,20 @@ class Reader:
         found = self._seen("inbox = ? AND path = ? ORDER BY id DESC LIMIT 1", inbox, path)
         return found[0].job if found else None
 
+    def notices(self, job_id: int) -> list[Notice]:
+        """What hooks and webhooks were told of a job, or will be, in the order in which it came up."""
+        rows = self._connection.execute("SELECT * FROM notices WHERE job_id = ? ORDER BY id", (job_id,))
+        return [notice_from(row) for row in rows]
+
     def job(self, job_id: int) -> Job | None:
         """One job by its number."""
+        seen = self.seen(job_id)
+        return None if seen is None else seen.job
+
+    def seen(self, job_id: int) -> Seen | None:
+        """One job by its number, with the time of its last move."""
         found = self._seen("id = ?", job_id)
-        return found[0].job if found else None
+        return found[0] if found else None
 
     def history(self, inbox: str, path: bytes) -> list[Seen]:
         """Every job of a path, the oldest first."""
@@ -130,6 +200,33 @@ class Reader:
         query = "SELECT number, start, end FROM parts WHERE job_id = ?"
         rows = self._connection.execute(query, (job_id,))
         return {row["number"]: (row["start"], row["end"]) for row in rows}
+
+    def slices(self, job_id: int) -> list[Slice]:
+        """The parts of a job, in the order of their starts, and which of them are answered."""
+        query = (
+            "SELECT number, start, end, silent, received_at FROM parts"
+            " LEFT JOIN replies ON replies.job_id = parts.job_id AND part = number"
+            " WHERE parts.job_id = ? ORDER BY start, number"
+        )
+        return [
+            Slice(
+                number=row["number"],
+                start=row["start"],
+                end=row["end"],
+                silent=bool(row["silent"]),
+                answered_at=row["received_at"],
+            )
+            for row in self._connection.execute(query, (job_id,))
+        ]
+
+    def duration(self, job_id: int) -> float | None:
+        """How long a job's audio is, in seconds; None until all of it was decoded or answered."""
+        query = (
+            "SELECT coalesce(json_extract(heard, '$[0]'), max(seconds)) AS seconds"
+            " FROM jobs LEFT JOIN requests ON job_id = jobs.id AND part = 0 WHERE jobs.id = ?"
+        )
+        seconds = self._connection.execute(query, (job_id,)).fetchone()["seconds"]
+        return None if seconds is None else float(seconds)
 
     def kept(self, inbox: str, path: bytes) -> tuple[int, int] | None:
         """Size and mtime_ns of a file that stays, as it was when its last job ended."""
@@ -163,6 +260,7 @@ def _asked(row: sqlite3.Row) -> Asked:
         seconds=row["seconds"],
         size=row["bytes"],
         fault=None if row["fault"] is None else fault_from(row["fault"]),
+        round=row["round"],
     )
 
 

@@ -7,7 +7,7 @@ caller believes (StaleMoveError): one loop moves jobs, this proves it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,7 @@ from watcherd.journal.connection import Connection
 from watcherd.journal.details import record_detail
 from watcherd.journal.kept import Kept
 from watcherd.journal.ledger import Ledger
+from watcherd.journal.notices import Draft, Notices, insert_notices
 from watcherd.journal.opening import transaction
 from watcherd.journal.rows import fault_from, fault_text, job_from, plan_text
 
@@ -65,6 +66,7 @@ class Journal:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self.ledger = Ledger(connection)
         self.answers = Answers(connection)
+        self.notices = Notices(connection)
         self.kept = Kept(connection)
         self._connection = connection
         self._clock = clock
@@ -82,9 +84,12 @@ class Journal:
         """Record a settled file as a queued job; None when that path already has an open one."""
         return await self._connection.call(self._add, inbox, path, identity)
 
-    async def record(self, before: Job, after: Job, event: Event) -> None:
-        """Record one move, with what the event carries, in one transaction; raises StaleMoveError."""
-        await self._connection.call(self._record, before, after, event)
+    async def record(self, before: Job, after: Job, event: Event, notices: Sequence[Draft] = ()) -> None:
+        """Record one move, with what the event carries and who is to hear of it, in one transaction.
+
+        Raises StaleMoveError.
+        """
+        await self._connection.call(self._record, before, after, event, notices)
 
     async def open_folders(self) -> list[tuple[str, bytes]]:
         """Inbox and folder of every open job, one entry a job."""
@@ -180,6 +185,10 @@ class Journal:
         """Forget final jobs, and what was answered for them, from before these times; how many rows went."""
         return await self._connection.call(self._prune, jobs_before, replies_before)
 
+    async def see_it_writes(self) -> None:
+        """Write something that changes nothing; raises FaultError."""
+        await self._connection.call(self._rewrite)
+
     async def counts(self) -> dict[State, int]:
         """How many jobs stand in each state."""
         rows = await self._connection.select("SELECT state, count(*) AS n FROM jobs GROUP BY state")
@@ -213,7 +222,7 @@ class Journal:
             return None
         return Job(id=cursor.lastrowid, inbox=inbox, path=path, identity=identity, settled_at=now)
 
-    def _record(self, before: Job, after: Job, event: Event) -> None:
+    def _record(self, before: Job, after: Job, event: Event, notices: Sequence[Draft]) -> None:
         now = self._clock.now()
         with transaction(self._connection.raw):
             moved = self._connection.raw.execute(
@@ -236,10 +245,12 @@ class Journal:
             if moved.rowcount != 1:
                 raise StaleMoveError(f"job {before.id} is not {before.state}; {type(event).__name__} refused")
             record_detail(self._connection.raw.execute, before, after, event, now=now)
+            insert_notices(self._connection.raw.execute, notices)
 
     def _prune(self, jobs_before: float, replies_before: float) -> int:
         statements = (
             (f"DELETE FROM replies WHERE received_at < ? AND job_id IN {_FINAL}", replies_before),
+            ("DELETE FROM notices WHERE ended_at < ?", jobs_before),
             ("DELETE FROM kept WHERE missing_since < ?", jobs_before),
             (f"DELETE FROM jobs WHERE changed_at < ? AND id IN {_FINAL} AND id NOT IN {_STAYS}", jobs_before),
             ("DELETE FROM requests WHERE job_id IS NULL AND sent_at < ?", self._clock.now() - LEDGER_KEPT),
@@ -248,6 +259,11 @@ class Journal:
         execute = self._connection.raw.execute
         with transaction(self._connection.raw):
             return sum(execute(statement, (before,)).rowcount for statement, before in statements)
+
+    def _rewrite(self) -> None:
+        with transaction(self._connection.raw):
+            version = self._connection.raw.execute("PRAGMA user_version").fetchone()[0]
+            self._connection.raw.execute(f"PRAGMA user_version = {version}")
 
     def _forget_replies(self, sha256: str) -> None:
         same = f"id IN {_FINAL} AND sha256 = ?"

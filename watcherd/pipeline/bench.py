@@ -10,6 +10,7 @@ from watcherd.clock import Clock
 from watcherd.config.model import Endpoint, Folder
 from watcherd.endpoint.gate import Gate
 from watcherd.inbox.storage import Storage
+from watcherd.job import Outcome, Plan
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
 from watcherd.place import Place
@@ -55,6 +56,14 @@ class Bench:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", Places.of(self.folder))
+
+    def place_of(self, plan: Plan, name: bytes) -> tuple[Place, bytes]:
+        """Where one of the files of a delivery stands: a place, and a folder below it."""
+        if not plan.stays:
+            return (self.places.done if plan.outcome is Outcome.DONE else self.places.failed), plan.folder
+        if plan.outcome is Outcome.FAILED and name != plan.original:
+            return Place(self.reports), b""
+        return self.places.inbox, plan.folder
 
     @property
     def endpoint(self) -> Endpoint:

@@ -1,12 +1,20 @@
-"""Telling: a job after a move and the event that moved it in, one log line out."""
+"""Telling: a job after a move and the event that moved it in, one log line out.
+
+What makes many files wait is said once for them all: a pause and a budget by the gate, storage by `Teller`.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import structlog
 
+from watcherd.clock import Clock
 from watcherd.job import (
+    FINAL,
     Chosen,
     Cut,
     Delivered,
@@ -25,14 +33,63 @@ from watcherd.job import (
     Sending,
     Started,
     Unanswered,
+    WaitReason,
     Withdrawn,
 )
+from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
 
 
-def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for each event
-    """One log line for each step that a person would want to see."""
+class Teller:
+    """Tells every move of every job. A full disk is said with its first file and then ever more rarely."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._storages: defaultdict[tuple[str, WaitReason], _Storage] = defaultdict(_Storage)
+
+    def tell(self, job: Job, event: Event) -> None:
+        """One log line; a second one for the end of an inbox's trouble with storage."""
+        tell(job, event, self._level(job, event) if isinstance(event, Postponed) else logging.WARNING)
+        if job.state in FINAL:
+            self._let_go(job)
+
+    def _level(self, job: Job, event: Postponed) -> int:
+        """How loud a wait is: a warning where nothing else says it, for debugging otherwise."""
+        match event.reason:
+            case WaitReason.BACKOFF:
+                return logging.WARNING
+            case WaitReason.ENDPOINT_PAUSED | WaitReason.BUDGET:
+                return logging.DEBUG
+            case WaitReason.DISK_FULL | WaitReason.STORAGE:
+                storage = self._storages[job.inbox, event.reason]
+                storage.waiting.add(job.id)
+                said = storage.trouble.met(self._clock.monotonic())
+                return logging.WARNING if said else logging.DEBUG
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _let_go(self, job: Job) -> None:
+        """It is over when the last file that waited is through: small ones find room before large ones."""
+        for (inbox, reason), storage in self._storages.items():
+            if inbox == job.inbox:
+                storage.waiting.discard(job.id)
+                if not storage.waiting and storage.trouble.over():
+                    log.info("inbox.recovered", inbox=inbox, after=reason)
+
+
+@dataclass(slots=True)
+class _Storage:
+    """One inbox's trouble with storage, and the jobs that wait for its end."""
+
+    trouble: Trouble = field(default_factory=Trouble)
+    waiting: set[int] = field(default_factory=set)
+
+
+def tell(  # noqa: C901, PLR0912 - a line for each event
+    job: Job, event: Event, waiting: int = logging.WARNING
+) -> None:
+    """One log line for each step that a person would want to see; `waiting` is the level of a wait's."""
     line = log.bind(job=job.id, inbox=job.inbox, file=job.path)
     match event:
         case Started() | Due() | Interrupted():
@@ -69,8 +126,13 @@ def tell(job: Job, event: Event) -> None:  # noqa: C901, PLR0912 - a line for ea
             line.info("job.done", warnings=list(job.warnings))
         case Postponed():
             fault = event.fault
-            line.warning(
-                "job.waiting", reason=event.reason, until=event.until, fault=fault.code, message=fault.message
+            line.log(
+                waiting,
+                "job.waiting",
+                reason=event.reason,
+                until=event.until,
+                fault=fault.code,
+                message=fault.message,
             )
         case Withdrawn():
             line.info("job.skipped", why=event.why)

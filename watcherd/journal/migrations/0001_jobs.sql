@@ -112,3 +112,26 @@ CREATE TABLE learned (
     learned_at REAL NOT NULL,
     PRIMARY KEY (base_url, model, what)
 ) STRICT;
+
+-- What hooks and webhooks are to be told: on record with the move that it tells of, until it has been told. The
+-- mark finds the configured command or address again; neither is here, since they may hold a secret.
+CREATE TABLE notices (
+    id       INTEGER PRIMARY KEY,
+    event_id TEXT    NOT NULL,
+    event    TEXT    NOT NULL,
+    kind     TEXT    NOT NULL,
+    inbox    TEXT    NOT NULL,
+    job_id   INTEGER REFERENCES jobs (id) ON DELETE SET NULL,
+    target   TEXT    NOT NULL,
+    mark     TEXT    NOT NULL,
+    body     TEXT    NOT NULL,
+    made_at  REAL    NOT NULL,
+    due_at   REAL    NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    ended_at REAL,
+    ending   TEXT,
+    detail   TEXT    NOT NULL DEFAULT '',
+    output   TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX notices_open ON notices (kind, inbox, mark, attempts) WHERE ended_at IS NULL;
+CREATE INDEX notices_job ON notices (job_id) WHERE job_id IS NOT NULL;

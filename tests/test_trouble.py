@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcherd.inbox.trouble import Trouble
+from watcherd.trouble import Trouble
 
 
 def test_the_first_failure_is_said_at_once() -> None:
@@ -36,6 +36,15 @@ def test_its_end_is_said_once_and_the_next_failure_at_once() -> None:
     assert not trouble.over()
     assert trouble.met(2)
     assert trouble.count == 1
+
+
+def test_what_has_not_failed_for_an_hour_starts_afresh() -> None:
+    trouble = Trouble()
+    for second in (0, 1, 30):
+        trouble.met(second)
+    assert trouble.met(3631)
+    assert trouble.count == 1
+    assert trouble.met(3661)
 
 
 @given(passed=st.lists(st.floats(0, 100), max_size=50))
