@@ -1,29 +1,42 @@
-"""The log: structlog events in, lines on standard error out: colours on a terminal, JSON otherwise."""
+"""The log: structlog events in, lines on standard error out: for people on a terminal, JSON otherwise.
+
+To the journal each line begins with its syslog priority (`<4>{…}`), which systemd takes off and keeps.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
-from collections.abc import MutableMapping
-from typing import Any, Literal
+import time
+from collections import defaultdict
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Literal, TextIO
 
 import structlog
+
+from watcherd.trouble import Trouble
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
     # What breaks a line or turns its direction: a name could pass itself off as another.
     code: f"\\u{code:04x}"
     for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 }
+_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "exception": 3, "critical": 2}  # syslog(3)
+_LIBRARY_LINES = 1000  # different ones that are counted apart
 
 
 def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:
     """Set the process's log up; `auto` is console on a terminal and JSON otherwise."""
     console = sys.stderr.isatty() if form == "auto" else form == "console"
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr, os.environ))]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
+    if form == "auto" and is_journal(2, os.environ):
+        last.append(_prioritised)  # type: ignore[arg-type]  # what comes last gets a finished line
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -32,27 +45,78 @@ def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(_Lines(sys.stderr)),  # type: ignore[arg-type]  # all it uses
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Forward(logging.WARNING)], level=logging.WARNING, force=True)
 
 
+def lively(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream is a terminal that can move its cursor and show colours."""
+    return stream.isatty() and environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether a stream is to have colours: no-color.org has the word."""
+    return lively(stream, environ) and not environ.get("NO_COLOR")
+
+
+def is_journal(descriptor: int, environ: Mapping[str, str]) -> bool:
+    """Whether what is written there goes to systemd's journal, which says so as DEVICE:INODE."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _prioritised(_: object, method: str, line: str) -> str:
+    """Put the priority before a finished line; see sd-daemon(3)."""
+    return f"<{_PRIORITY.get(method, 6)}>{line}"
+
+
+class _Lines:
+    """A stream that never fails: whoever reads the log may go away, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write it, if that can be done."""
+        # A closed pipe, a full disk, a closed stream: nobody is left to be told.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+            self._stream.flush()
+
+    def flush(self) -> None:
+        """Each line is flushed as it is written."""
+
+
 class _Forward(logging.Handler):
     """Libraries log to `logging`: their lines join ours, so that a pipe gets nothing but JSON.
 
-    watchdog's are for debugging: what matters of them is hooked, and it complains of every stop.
+    watchdog's are for debugging: what matters of them is hooked, and it complains of every stop. What a
+    library says over and over is said ever more rarely.
     """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._troubles: defaultdict[tuple[str, str], Trouble] = defaultdict(Trouble)
 
     def emit(self, record: logging.LogRecord) -> None:
         level = logging.DEBUG if record.name.startswith("watchdog") else record.levelno
-        structlog.get_logger().log(
-            level,
-            "library.logged",
-            library=record.name,
-            message=record.getMessage(),
-            exc_info=record.exc_info,
-        )
+        if len(self._troubles) >= _LIBRARY_LINES:
+            self._troubles.clear()
+        trouble = self._troubles[record.name, str(record.msg)]
+        if trouble.met(time.monotonic()):
+            structlog.get_logger().log(
+                level,
+                "library.logged",
+                library=record.name,
+                message=record.getMessage(),
+                times=trouble.count,
+                exc_info=record.exc_info,
+            )
 
 
 def printable(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import pytest
 from tests.audio import clip
 from tests.running import RunningDaemon, configuration
 from tests.servers.endpoint import LocalEndpoint, error
+from watcherd.cli.check import _page
+from watcherd.config.load import parse
+from watcherd.state import StateFolder
 
 
 def watcherd(
@@ -90,6 +94,34 @@ def test_init_never_writes_over_a_file(home: Path) -> None:
     assert refused.returncode == 1
     assert "exists already" in refused.stderr
     assert (home / "watcherd.yaml").read_text() == "mine"
+
+
+def test_check_says_where_the_page_will_be_and_who_may_see_it(home: Path) -> None:
+    state = StateFolder(home / "state")
+    state.create()
+
+    def said(page: object) -> str:
+        text = json.dumps(configuration(home, top_keys={"status": page}))
+        return str(list(_page(parse(text, source=None, environ={}))))
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        number = other.getsockname()[1]
+        here = {"listen": f"127.0.0.1:{number}"}
+        taken = said(here)
+        held = state.lock()
+        state.announce(control=Path("/s"), page=f"http://127.0.0.1:{number}/")
+        ours = said(here)
+        os.close(held)
+    network = said({"listen": f"0.0.0.0:{number}", "token": "obviously-fake-token"})
+    assert "'page', found='off'" in said("off")
+    assert f"http://127.0.0.1:{number}/, for this machine, no token" in said(here)
+    assert f"NOTE: 'note'>, what='page', found='cannot listen on 127.0.0.1:{number}: Address already" in taken
+    assert (
+        f"OK: 'ok'>, what='page', found='http://127.0.0.1:{number}/, served by the daemon that runs" in ours
+    )
+    assert f"http://127.0.0.1:{number}/, for the network, with a token, which could be read" in network
+    assert "plain http shows names, subtitles and the token" in network
+    assert "obviously-fake" not in network
 
 
 @pytest.mark.parametrize("command", ["run", "check", "status"])

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from watcherd import __version__
+from watcherd.cli import completing
 
 app = typer.Typer(
     name="watcherd",
     help="Watch inbox folders; translate the speech of new audio and video files into English subtitles.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -36,9 +36,17 @@ ConfigOption = Annotated[
 TargetArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="An endpoint or an inbox; endpoint:NAME or inbox:NAME where both have the name."
+        metavar="NAME",
+        help="An endpoint or an inbox; endpoint:NAME or inbox:NAME where both have the name.",
+        autocompletion=completing.targets,
     ),
 ]
+
+
+def _level(text: str | None) -> str | None:
+    if text is not None and text.lower() not in completing.LEVELS:
+        raise typer.BadParameter(f"{text!r} is none; choose from {', '.join(completing.LEVELS)}")
+    return None if text is None else text.lower()
 
 
 def _version(wanted: bool) -> None:
@@ -68,11 +76,22 @@ def run(
             help="Process what is there, then exit: 0 all done, 1 some failed, 75 some still waiting.",
         ),
     ] = False,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            "--log-level",
+            metavar="LEVEL",
+            callback=_level,
+            autocompletion=completing.levels,
+            help="debug, info, warning or error, whatever the file says, also after a reload.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Run the daemon in the foreground."""
+    """Run the daemon in the foreground. Ctrl-C or SIGTERM stops it in order, a second one at once."""
     from watcherd.cli.run import run as command
 
-    raise typer.Exit(command(config, once=once))
+    raise typer.Exit(command(config, once=once, log_level=log_level))
 
 
 @app.command()
@@ -114,7 +133,7 @@ def plan(
     raise typer.Exit(command(config, files or [], as_json=as_json, everything=everything))
 
 
-@app.command()
+@app.command(short_help="Tell what watcherd makes of a file, and why.")
 def why(
     file: Annotated[
         Path,
@@ -134,6 +153,15 @@ def why(
 def status(
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            help="Go on: live on a terminal; elsewhere, and with --json (an object a line), at each change."
+            " Ctrl-C ends it; 69 without a daemon, or when that has been gone for a minute.",
+        ),
+    ] = False,
 ) -> None:
     """Show what the daemon has done, is doing and will do.
 
@@ -144,12 +172,16 @@ def status(
     100 each). Times are UTC; the control socket serves the same as GET /api/v1/status, described in
     /api/v1/openapi.json.
     """
+    if follow:
+        from watcherd.cli.follow import follow as following
+
+        raise typer.Exit(following(config, as_json=as_json))
     from watcherd.cli.status import status as command
 
     raise typer.Exit(command(config, as_json=as_json))
 
 
-@app.command()
+@app.command(short_help="Have failed files go round again.")
 def retry(
     files: Annotated[
         list[Path] | None,
@@ -175,7 +207,7 @@ def retry(
     raise typer.Exit(command(config, files or [], everything=everything, fresh=fresh))
 
 
-@app.command()
+@app.command(short_help="Pause an endpoint or an inbox.")
 def pause(name: TargetArgument, config: ConfigOption = None) -> None:
     """Pause an endpoint or an inbox until it is resumed, over restarts too.
 
@@ -202,6 +234,7 @@ def translate(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completing.endpoints,
             help="Endpoint to use. Default: the configuration's default, or the embedded one without a file.",
             show_default=False,
         ),
@@ -211,6 +244,7 @@ def translate(
         typer.Option(
             "--stdout",
             metavar="FORMAT",
+            autocompletion=completing.formats,
             help="Print srt, vtt, txt, lrc, json or podcast-json instead of writing sidecars.",
         ),
     ] = None,

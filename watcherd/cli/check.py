@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from watcherd.inbox.root import reach_of
 from watcherd.inbox.touch import open_root
 from watcherd.promptly import PATIENCE, promptly, side_by_side
 from watcherd.state import StateFolder, cache_folder
+from watcherd.status.address import bind, trouble, url_of
 
 _GIVE_RIGHTS = "Give the daemon's user rwx there."
 
@@ -57,7 +59,9 @@ def check(path: Path | None) -> int:
     findings = [
         Finding(Level.OK, "configuration", f"{config.source}: valid"),
         _state(config.state),
+        *_page(config),
         *_folders(config.folders),
+        *_hooks(config.folders),
         *asyncio.run(_endpoints(config)),
     ]
     for finding in findings:
@@ -84,6 +88,39 @@ def _state_folder(path: Path) -> Finding:
             "Set `state:` to a folder of your own, or run as its owner.",
         )
     return Finding(Level.OK, "state", f"{path}, daemon: {StateFolder(path).holder() or 'none'}")
+
+
+def _page(config: Config) -> Iterator[Finding]:
+    """Look where the status page will be; a page that cannot be served keeps no daemon from its work."""
+    page = config.status
+    if page is None:
+        yield Finding(Level.OK, "page", "off")
+        return
+    reach = "for this machine" if page.is_private else "for the network"
+    token = "no token" if page.token is None else "with a token, which could be read"
+    try:
+        bind(page).close()
+    except OSError as error:
+        why, hint = trouble(page, error)
+        if _serves(config.state, url_of(page)):
+            yield Finding(Level.OK, "page", f"{url_of(page)}, served by the daemon that runs, {token}")
+        else:
+            yield Finding(Level.NOTE, "page", why, hint)
+    else:
+        yield Finding(Level.OK, "page", f"{url_of(page)}, {reach}, {token}")
+    if not page.is_private:
+        hint = "Where others can listen, put a proxy with https before it, and listen on 127.0.0.1."
+        yield Finding(
+            Level.NOTE, "page", "plain http shows names, subtitles and the token to the network", hint
+        )
+
+
+def _serves(state: Path, url: str) -> bool:
+    try:
+        holder = promptly(StateFolder(state).holder)
+    except OSError:
+        return False
+    return holder is not None and holder.page == url
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +249,21 @@ def _unusable(what: str, path: Path, error: OSError) -> Finding:
         case _:
             hint = "Look at the mount."
     return Finding(Level.BAD, what, f"{path}: {error.strerror}", hint)
+
+
+def _hooks(folders: Sequence[Folder]) -> Iterator[Finding]:
+    """Look whether each hook's program is there; none is started."""
+    programs = {command[0] for folder in folders for command in (*folder.hooks.done, *folder.hooks.failed)}
+    found = side_by_side(shutil.which, programs, patience=PATIENCE)
+    for program in sorted(programs):
+        match found[program]:
+            case str() as path:
+                yield Finding(Level.OK, f"hook {program}", path)
+            case OSError() as error:
+                yield _unusable("hook", Path(program), error)
+            case None:
+                hint = "Write its whole path, and make it executable: chmod +x."
+                yield Finding(Level.BAD, f"hook {program}", "there is no such program to execute", hint)
 
 
 async def _endpoints(config: Config) -> list[Finding]:

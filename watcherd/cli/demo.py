@@ -60,7 +60,7 @@ def _in(folder: Path, *, kept: bool) -> int:
     for path in (inbox, done, folder / "failed"):
         path.mkdir(parents=True, exist_ok=True)
     settings = {"inbox": str(inbox), "done": str(done), "failed": str(folder / "failed"), "settle": "2s"}
-    text = json.dumps({"folders": [settings], "state": str(folder / "state")})
+    text = json.dumps({"folders": [settings], "state": str(folder / "state"), "status": "off"})
     config = parse(text, source=None, environ={})
 
     def work(state: StateFolder) -> int:
@@ -101,6 +101,8 @@ async def _run(daemon: Daemon, story: _Story, inbox: Path) -> Planned | None:
     starting.cancel()
     daemon.stop()
     await serving
+    if not story.ended.is_set():
+        raise KeyboardInterrupt("the daemon took the Ctrl-C for its own")
     return story.delivered
 
 

@@ -11,5 +11,6 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    UNAVAILABLE = 69
     TEMPORARY = 75
     CONFIGURATION = 78

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 
@@ -9,13 +10,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from watcherd.logs import lively
+
 
 class Steps:
     """A progress bar that says what is under way; `total` steps, or one that only moves when None."""
 
     def __init__(self, first: str, total: int | None = None) -> None:
         self._progress: Progress | None = None
-        if sys.stderr.isatty():
+        if lively(sys.stderr, os.environ):
             self._progress = Progress(
                 TextColumn("  {task.description}"),
                 BarColumn(bar_width=24),

@@ -17,15 +17,15 @@ from watcherd.promptly import PATIENCE, side_by_side
 from watcherd.state import StateFolder
 
 
-def run(path: Path | None, *, once: bool) -> int:
+def run(path: Path | None, *, once: bool, log_level: str | None = None) -> int:
     """Run until a signal (or, once, until all is worked off) over the configuration's state folder."""
     config = load_or_exit(path)
-    logs.configure(level=config.log.level, form=config.log.format)
+    logs.configure(level=log_level or config.log.level, form=config.log.format)
 
     def serve(state: StateFolder) -> int:
         if _is_taken(config):
             return Exit.TEMPORARY
-        daemon = Daemon(config, state)
+        daemon = Daemon(config, state, log_level=log_level)
         return asyncio.run(daemon.run_once() if once else daemon.run())
 
     return in_state_folder(config.state, serve, hint="set `state:` to another folder")

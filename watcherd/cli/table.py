@@ -44,6 +44,8 @@ def _daemon(daemon: DaemonStatus) -> Iterator[str]:
     yield f"daemon: {daemon.state}{process}{since}"
     if daemon.page is not None:
         yield f"  page: {daemon.page}"
+    elif daemon.page_problem:
+        yield f"  no page: {daemon.page_problem}"
     if daemon.rejected is not None:
         yield f"  the reload of {_time(daemon.rejected.at)} was rejected; the older file is in force:"
         yield from (f"    {problem}" for problem in daemon.rejected.problems)

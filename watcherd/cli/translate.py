@@ -94,6 +94,7 @@ class _Run:
         self._printed = printed
         self._steps = Steps("waiting", total=len(self._files))
         self._ends: dict[str, Exit] = {}
+        self._unread: BrokenPipeError | None = None
 
     async def run(self, endpoint: str, formats: tuple[Format, ...], prompt: str) -> int:
         """Put every file into a queue and serve it until nothing more can run soon."""
@@ -142,13 +143,22 @@ class _Run:
                 await queue.admit(name, path.lstrip(b"/"), identity_of(os.stat(path)))
             serving = asyncio.create_task(queue.run())
             with self._steps:
-                while not serving.done() and not await queue.resting(PATIENCE):  # noqa: ASYNC110 - no event says so
+                while not (serving.done() or self._unread or await queue.resting(PATIENCE)):  # noqa: ASYNC110 - no event says so
                     await asyncio.sleep(TICK)
             await queue.stop(0)
             await serving
+        if self._unread is not None:
+            raise self._unread
         return max(self._ends.values(), default=Exit.OK)
 
     def _tell(self, job: Job, event: Event) -> None:
+        """The queue's listener. Where nobody reads any more, the rest is not worth a request."""
+        try:
+            self._say(job, event)
+        except BrokenPipeError as error:
+            self._unread = error
+
+    def _say(self, job: Job, event: Event) -> None:
         file = self._files[job.inbox]
         match event:
             case Started():
