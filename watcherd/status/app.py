@@ -1,16 +1,15 @@
-"""The application: Control and the journal in, the routes of the API out. FastAPI; runs in the daemon's loop.
-
-Every route is a coroutine: the framework's own threads would be waited for at the end, a hung disk and all.
-"""
+"""The application: Control and the journal in, every route out, whatever goes wrong as a Trouble. FastAPI."""
 
 from __future__ import annotations
 
 import sqlite3
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from watcherd import __version__
@@ -18,28 +17,22 @@ from watcherd.clock import Clock
 from watcherd.control import Control, RefusedError
 from watcherd.faults import FaultError
 from watcherd.inbox.storage import Storage
-from watcherd.journal.reader import reading
-from watcherd.status.shapes import (
-    NameAnswer,
-    NameRequest,
-    ReloadAnswer,
-    RetryAnswer,
-    RetryRequest,
-    Status,
-    Trouble,
-    path_of,
-)
-from watcherd.status.snapshot import Record, daemon_of, plain, read_record, shown, status_of
+from watcherd.status import api, page
+from watcherd.status.metrics import Metrics
+from watcherd.status.shapes import Trouble
+from watcherd.status.snapshot import plain
 
 LARGEST_REQUEST = 4 << 20  # bytes; ten thousand long paths
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    404: {"model": Trouble, "description": "There is no endpoint or inbox of that name."},
-    409: {"model": Trouble, "description": "An endpoint and an inbox have that name."},
-    503: {"model": Trouble, "description": "The journal cannot be written now."},
+_HINTS = {
+    HTTPStatus.NOT_FOUND: "What there is stands in /api/v1/openapi.json.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "What may be done here stands in /api/v1/openapi.json.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Ask for less at a time.",
 }
 
 
-def application(control: Control, *, journal: Path, storage: Storage, clock: Clock) -> FastAPI:
+def application(
+    control: Control, *, journal: Path, storage: Storage, clock: Clock, metrics: Metrics | None = None
+) -> FastAPI:
     """Make the application; `storage` are the threads in which the journal is read."""
     app = FastAPI(
         title="watcherd",
@@ -48,62 +41,20 @@ def application(control: Control, *, journal: Path, storage: Storage, clock: Clo
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # those pages load their scripts from elsewhere
         redoc_url=None,
+        responses={"default": {"model": Trouble, "description": "What is wrong, and what to do about it."}},
     )
     app.add_middleware(BoundedRequests)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(FaultError, _failing)
     app.add_exception_handler(sqlite3.Error, _unreadable)
+    app.add_exception_handler(RequestValidationError, _senseless)
+    app.add_exception_handler(StarletteHTTPException, _impossible)
     app.add_exception_handler(Exception, _mistaken)
-    routes = _Routes(control, journal=journal, storage=storage, clock=clock)
-    app.add_api_route("/api/v1/status", routes.status, methods=["GET"])
-    app.add_api_route("/api/v1/retry", routes.retry, methods=["POST"], responses=_REFUSALS)
-    app.add_api_route("/api/v1/pause", routes.pause, methods=["POST"], responses=_REFUSALS)
-    app.add_api_route("/api/v1/resume", routes.resume, methods=["POST"], responses=_REFUSALS)
-    app.add_api_route("/api/v1/reload", routes.reload, methods=["POST"])
+    app.include_router(
+        api.router(control, journal=journal, storage=storage, clock=clock, metrics=metrics or Metrics(clock))
+    )
+    app.include_router(page.router(control, journal=journal, storage=storage, clock=clock))
     return app
-
-
-class _Routes:
-    """What the API does; each method's docstring is its description in the OpenAPI document."""
-
-    def __init__(self, control: Control, *, journal: Path, storage: Storage, clock: Clock) -> None:
-        self._control = control
-        self._journal = journal
-        self._storage = storage
-        self._clock = clock
-
-    async def status(self) -> Status:
-        """What the daemon is doing."""
-        record = await self._storage.call(_record, self._journal)
-        live = self._control.live()
-        return status_of(
-            record,
-            daemon=daemon_of(live),
-            inboxes=live.inboxes,
-            endpoints=live.endpoints,
-            now=self._clock.now(),
-        )
-
-    async def retry(self, wanted: RetryRequest) -> RetryAnswer:
-        """Move failed files back into their inboxes, where they go round again."""
-        files = None if wanted.files is None else [path_of(file) for file in wanted.files]
-        results = await self._control.retry(files, fresh=wanted.fresh)
-        return RetryAnswer(results=[shown(result) for result in results])
-
-    async def pause(self, wanted: NameRequest) -> NameAnswer:
-        """Pause an endpoint or an inbox until it is resumed; restarts do not end it."""
-        target = await self._control.pause(wanted.name)
-        return NameAnswer(kind=target.kind.value, name=target.name)
-
-    async def resume(self, wanted: NameRequest) -> NameAnswer:
-        """End a pause by hand, and one that a fault of the endpoint caused."""
-        target = await self._control.resume(wanted.name)
-        return NameAnswer(kind=target.kind.value, name=target.name)
-
-    async def reload(self) -> ReloadAnswer:
-        """Apply the configuration file as it is now, whole or not at all."""
-        problems = await self._control.reload()
-        return ReloadAnswer(applied=not problems, problems=[plain(problem) for problem in problems])
 
 
 class BoundedRequests:
@@ -127,15 +78,10 @@ class BoundedRequests:
         await self._app(scope, counted, send)
 
 
-def _record(journal: Path) -> Record:
-    with reading(journal) as reader:
-        return read_record(reader)
-
-
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RefusedError)
     status = 409 if error.code == "ambiguous_name" else 404
-    return _answer(status, Trouble(code=error.code, message=error.message, hint=error.hint))
+    return _answer(status, Trouble(code=error.code, message=plain(error.message), hint=plain(error.hint)))
 
 
 async def _failing(_: Request, error: Exception) -> JSONResponse:
@@ -148,6 +94,27 @@ async def _unreadable(_: Request, error: Exception) -> JSONResponse:
     message = f"the journal cannot be read: {error}"
     hint = "Look at the disk and at the rights of the state folder."
     return _answer(503, Trouble(code="journal_failing", message=message, hint=hint))
+
+
+async def _senseless(_: Request, error: Exception) -> JSONResponse:
+    """A request that is none of those described; what it holds is not said back."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(step) for step in first["loc"]).encode("utf-8", "backslashreplace").decode()
+    message = f"{where}: {first['msg']}".encode("utf-8", "backslashreplace").decode()
+    hint = "What a request may hold stands in /api/v1/openapi.json."
+    return _answer(422, Trouble(code="request_wrong", message=plain(message), hint=hint))
+
+
+async def _impossible(_: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses: a path that does not exist, a method that it has not, a body too large."""
+    assert isinstance(error, StarletteHTTPException)
+    status = HTTPStatus(error.status_code)
+    hint = _HINTS.get(status, "See /api/v1/openapi.json for what a request may be.")
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    answer = _answer(status, Trouble(code=code, message=plain(str(error.detail)).lower(), hint=hint))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _mistaken(_: Request, __: Exception) -> JSONResponse:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = structlog.get_logger()
 
@@ -23,14 +24,20 @@ GRACE = 1  # seconds that requests under way have at a stop
 class Server(uvicorn.Server):
     """One application on one socket, which must listen already and is closed at the end."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    crashed = "control.crashed"
+    """What the log calls its end by a fault."""
+
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, *, connections: type[H11Protocol] = H11Protocol
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=connections,
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="error",  # what a client sends wrongly is not the daemon's trouble
                 access_log=False,
                 server_header=False,
                 date_header=False,
@@ -46,8 +53,11 @@ class Server(uvicorn.Server):
         try:
             await self.serve(sockets=[self._listener])
         except Exception:
-            log.exception("control.crashed")
+            log.exception(self.crashed)
         finally:
+            for server in getattr(self, "servers", ()):  # none before it has started
+                server.close()
+            self._listener.close()
             for connection in list(self.server_state.connections):
                 connection.transport.abort()  # of a client that does not read its answer
 
@@ -56,9 +66,13 @@ class Server(uvicorn.Server):
         self._leaving.set()
 
     async def main_loop(self) -> None:
-        """Wait to be told instead of asking ten times a second."""
+        """Wait to be told instead of asking ten times a second; then end what would never end by itself."""
         await self.on_tick(0)
         await self._leaving.wait()
+        for connection in list(self.server_state.connections):
+            assert isinstance(connection, H11Protocol)
+            if connection.cycle is not None and connection.cycle.response_started:
+                connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

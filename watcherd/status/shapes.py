@@ -27,7 +27,15 @@ def _checked(file: str) -> str:
     return file
 
 
-FilePath = Annotated[str, AfterValidator(_checked)]
+def _said(text: str) -> str:
+    text.encode()  # half a character, which JSON can name, is a ValueError
+    return text
+
+
+FilePath = Annotated[
+    str, AfterValidator(_checked), Field(json_schema_extra={"pattern": r"^(/|file:///)[^\u0000]*$"})
+]
+Text = Annotated[str, AfterValidator(_said)]
 Counts = dict[str, int]
 
 
@@ -62,6 +70,8 @@ class DaemonStatus(Shape):
     """Path of the control socket."""
     page: str | None = None
     """Address of the status page."""
+    page_problem: str = ""
+    """Why the page is not served, though it should be."""
     rejected: Rejected | None = None
     """The last reload, if it was rejected: the older configuration is in force."""
 
@@ -169,7 +179,7 @@ class RetryRequest(Shape):
     files: Annotated[list[FilePath], Field(max_length=10_000)] | None
     """Absolute paths of failed files, of their reports, or as they were in the inbox; a name that is no UTF-8
     as a file: URI."""
-    fresh: bool = False
+    fresh: Annotated[bool, Field(strict=True)] = False
     """Forget what was answered for them, so that they are sent (and paid for) again."""
 
 
@@ -193,7 +203,7 @@ class RetryAnswer(Shape):
 class NameRequest(Shape):
     """An endpoint or an inbox by its name; `endpoint:NAME` or `inbox:NAME` where both have one."""
 
-    name: str
+    name: Text
 
 
 class NameAnswer(Shape):

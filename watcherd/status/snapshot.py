@@ -76,9 +76,9 @@ def status_of(
         daemon=daemon,
         inboxes=[_inbox(inbox, _counts(record, inbox.name)) for inbox in inboxes],
         endpoints=[_endpoint(endpoint, now) for endpoint in endpoints],
-        in_flight=[_job(seen, record.progress.get(seen.job.id)) for seen in record.in_flight],
-        waiting=[_job(seen, record.progress.get(seen.job.id)) for seen in record.waiting],
-        recent=[_job(seen, None) for seen in record.recent],
+        in_flight=[job_status(seen, record.progress.get(seen.job.id)) for seen in record.in_flight],
+        waiting=[job_status(seen, record.progress.get(seen.job.id)) for seen in record.waiting],
+        recent=[job_status(seen, None) for seen in record.recent],
         not_configured={name: _counts(record, name) for name in sorted(record.counts.keys() - configured)},
     )
 
@@ -92,6 +92,7 @@ def daemon_of(live: Live) -> DaemonStatus:
         started_at=moment(live.started_at),
         control=None if live.control is None else escaped(os.fsencode(live.control)),
         page=live.page,
+        page_problem=plain(live.page_problem),
         rejected=None
         if rejected is None
         else Rejected(at=moment(rejected.at), problems=[plain(problem) for problem in rejected.problems]),
@@ -122,11 +123,13 @@ def _counts(record: Record, inbox: str) -> Counts:
     return {state.value: n for state, n in sorted(record.counts.get(inbox, {}).items())}
 
 
-def _moment(at: float | None) -> datetime | None:
+def moment_of(at: float | None) -> datetime | None:
+    """A time that may not be known."""
     return None if at is None else moment(at)
 
 
-def _trouble(fault: Fault | None) -> Trouble | None:
+def trouble_of(fault: Fault | None) -> Trouble | None:
+    """A fault for people."""
     if fault is None:
         return None
     return Trouble(code=fault.code, message=plain(fault.message), hint=plain(fault.hint))
@@ -139,12 +142,12 @@ def _inbox(inbox: InboxLive, jobs: Counts) -> InboxStatus:
         path=escaped(inbox.path),
         endpoint=plain(inbox.endpoint),
         state=PAUSED_BY_HAND if held else inbox.condition,
-        since=_moment(inbox.held_since),
+        since=moment_of(inbox.held_since),
         text=plain(inbox.text),
         hint=plain(inbox.hint),
         arriving=inbox.arriving,
         jobs=jobs,
-        scanned_at=_moment(inbox.scanned_at),
+        scanned_at=moment_of(inbox.scanned_at),
     )
 
 
@@ -162,19 +165,20 @@ def _endpoint(endpoint: EndpointLive, now: float) -> EndpointStatus:
         minutes_per_day=endpoint.minutes_per_day,
     )
     if held:
-        return status.model_copy(update={"state": PAUSED_BY_HAND, "since": _moment(endpoint.held_since)})
+        return status.model_copy(update={"state": PAUSED_BY_HAND, "since": moment_of(endpoint.held_since)})
     if until is None:
         return status
     pause = {
         "state": "paused" if now < until else "probing",
-        "since": _moment(endpoint.paused_since),
-        "until": _moment(until),
-        "reason": _trouble(endpoint.fault),
+        "since": moment_of(endpoint.paused_since),
+        "until": moment_of(until),
+        "reason": trouble_of(endpoint.fault),
     }
     return status.model_copy(update=pause)
 
 
-def _job(seen: Seen, progress: Progress | None) -> JobStatus:
+def job_status(seen: Seen, progress: Progress | None) -> JobStatus:
+    """One job, and how far it has come where that is to be said."""
     job = seen.job
     return JobStatus(
         job=job.id,
@@ -182,12 +186,12 @@ def _job(seen: Seen, progress: Progress | None) -> JobStatus:
         file=escaped(job.path),
         state=job.state,
         reason=job.reason,
-        until=_moment(job.until),
+        until=moment_of(job.until),
         changed_at=moment(seen.changed_at),
         attempts=job.attempts,
         parts=None
         if progress is None
         else PartsStatus(answered=progress.answered, known=progress.known, all_known=progress.whole),
-        fault=_trouble(job.fault),
+        fault=trouble_of(job.fault),
         warnings=[plain(warning) for warning in job.warnings],
     )
