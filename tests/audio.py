@@ -6,8 +6,8 @@
     film("mkv"), mute_film("mp4")  eight seconds of moving pictures, with the sentence or mute
     made("x.wav", "-i", …)         whatever else ffmpeg can make
 
-The files are shared by all tests of a run and are read-only: copy one before changing it. `need_tools` in a
-module's `pytestmark` skips its tests where the two programs are not installed.
+The files are shared by all tests and workers of a run and are read-only: copy one before changing it.
+`need_tools` in a module's `pytestmark` skips its tests where the two programs are not installed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from __future__ import annotations
 import atexit
 import functools
 import json
+import os
 import shutil
 import subprocess
 import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,9 @@ need_tools = pytest.mark.skipif(
     shutil.which("ffmpeg") is None or shutil.which("espeak-ng") is None,
     reason="needs the ffmpeg and espeak-ng programs, which make the test audio",
 )
+
+FOLDER = "WATCHERD_TEST_AUDIO"
+"""The environment variable that names the run's folder, so that its workers share one."""
 
 _DEMO = Path(watcherd.whisper.__path__[0]) / "demo.flac"
 
@@ -64,13 +69,12 @@ def clip(container: str) -> Path:
 @functools.cache
 def speech(text: str, voice: str = "de+m3", *, speed: int = 130) -> Path:
     """`text` spoken by espeak-ng, as WAV at its own 22,050 Hz; `speed` in words a minute."""
-    path = _folder() / f"speech-{voice}-{speed}-{zlib.crc32(text.encode()):08x}.wav"
-    subprocess.run(
-        ["espeak-ng", "-v", voice, "-s", str(speed), "-w", str(path), "--stdin"],
-        input=text.encode(),
-        check=True,
-    )
-    return path
+
+    def speak(path: Path) -> None:
+        command = ["espeak-ng", "-v", voice, "-s", str(speed), "-w", str(path), "--stdin"]
+        subprocess.run(command, input=text.encode(), check=True)
+
+    return _once(f"speech-{voice}-{speed}-{zlib.crc32(text.encode()):08x}.wav", speak)
 
 
 def tone(seconds: float, *, hertz: int = 440, rate: int = 16_000) -> Path:
@@ -97,11 +101,13 @@ def mute_film(container: str) -> Path:
 
 @functools.cache
 def made(name: str, *arguments: str) -> Path:
-    """What `ffmpeg ARGUMENTS NAME` makes, in the run's own folder: one name, one set of arguments."""
-    path = _folder() / name
-    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments, str(path)]
-    subprocess.run(command, check=True, capture_output=True)
-    return path
+    """What `ffmpeg ARGUMENTS NAME` makes, in the run's own folder."""
+
+    def make(path: Path) -> None:
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments, str(path)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    return _once(f"{zlib.crc32(repr(arguments).encode()):08x}/{name}", make)
 
 
 def ffprobe(path: Path) -> dict[str, Any]:
@@ -125,8 +131,21 @@ def _sound(container: str) -> tuple[str, ...]:
     return ("-map", "1:a", "-c:a", codec)
 
 
-@functools.cache
-def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="watcherd-audio-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """The file of that name, made whole or not at all; two workers that make it at once make the same."""
+    path = folder() / name
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder()) as private:
+            new = Path(private, path.name)
+            make(new)
+            new.rename(path)
+    return path
+
+
+def folder() -> Path:
+    """The run's folder, which goes with the process that first asked for it."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="watcherd-audio-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+    return Path(os.environ[FOLDER])

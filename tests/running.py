@@ -39,12 +39,13 @@ def configuration(
         "inbox": str(home / "inbox"),
         "done": str(home / "done"),
         "failed": str(home / "failed"),
-        "settle": "500ms",
-        "rescan": "2s",
+        "settle": "200ms",
+        "rescan": "1s",
     }
     content: dict[str, Any] = {
         "folders": [folder | dict(folder_keys or {})],
         "state": str(home / "state"),
+        "status": "off",
         "stop_grace": "5s",
         "log": {"level": "debug", "format": "json"},
     }

@@ -43,9 +43,12 @@ class World:
         return path
 
     def scanned(self) -> None:
-        """Wait for two whole scans, so that what is left alone has been seen and left alone."""
+        """Wait for two whole scans, so that what is left alone has been seen and left alone.
+
+        A scan that was slow, as on a busy machine, is followed by a longer pause.
+        """
         before = len(self.daemon.found("inbox.scanned"))
-        wait_until(lambda: len(self.daemon.found("inbox.scanned")) >= before + 2)
+        wait_until(lambda: len(self.daemon.found("inbox.scanned")) >= before + 2, timeout=60)
 
 
 def settings(home: Path, endpoint: LocalEndpoint, **keys: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_inboxes_take_turns_however_many_files_one_of_them_has(
         for number in range(8):
             daemon.drop(clip("mp3"), f"many {number}.mp3", padding=number)
         wait_until(lambda: len(daemon.found("job.settled")) == 8, timeout=30)
-        (tmp_path / "second" / "few.flac").write_bytes(clip("flac").read_bytes())
+        (tmp_path / "second" / "few.mp3").write_bytes(clip("mp3").read_bytes() + bytes(99))
         daemon.event("job.settled", inbox="second")
         wait_until(lambda: endpoint.held, timeout=30)
         endpoint.always(Respond())

@@ -13,7 +13,7 @@ import pytest
 
 from tests.audio import need_tools
 from tests.reliability.round import Call, Round
-from tests.reliability.test_kills import needs_memory
+from tests.reliability.stops import needs_memory
 from tests.servers.endpoint import LocalEndpoint
 
 

@@ -52,7 +52,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent / "whisper-cache"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: other rooms' tests look at this process's children
 def server(cache: Path) -> Iterator[str]:
     """The base URL of one embedded endpoint on TCP, with the real model loaded."""
     command = [sys.executable, "-m", "watcherd.whisper.server", "--listen", "127.0.0.1:0", "--cache"]
