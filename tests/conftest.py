@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import audio
 from tests.servers.endpoint import LocalEndpoint
+
+settings.register_profile("here", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("here")
 
 # Half of a run's time is theirs, most of it spent waiting: begun last, one would keep a single worker busy.
 LONGEST = (

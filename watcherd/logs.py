@@ -85,8 +85,15 @@ class _Lines:
         """Write it, if that can be done."""
         # A closed pipe, a full disk, a closed stream: nobody is left to be told.
         with contextlib.suppress(OSError, ValueError):
-            self._stream.write(text)
-            self._stream.flush()
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except BrokenPipeError:
+                # It stays closed; what is still held for it would spoil the exit code when Python ends.
+                nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+                self._stream.flush()
 
     def flush(self) -> None:
         """Each line is flushed as it is written."""

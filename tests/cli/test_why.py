@@ -163,9 +163,10 @@ def test_a_file_that_stays_is_told_from_itself_its_sidecar_and_its_report(
     assert ran.returncode == 1, ran.stderr
     sidecar = home.say("why", "inbox/talk.srt").stdout.splitlines()
     assert sidecar[0].startswith("talk.mp3 in inbox inbox ")
-    assert sidecar[-1].endswith("; talk.srt written beside it.")
+    assert "; talk.srt written beside it. To have subtitles made again, " in sidecar[-1]
     original = home.say("why", "inbox/talk.mp3").stdout.splitlines()
-    assert original[-1].startswith("It is left alone: talk.srt beside it already. Delete one of its sidecars")
+    assert original[-1] == sidecar[-1]
+    assert any("talk.srt beside it already" in line for line in original), "the rule that leaves it alone"
     (report,) = (tmp_path / "state" / "reports").iterdir()
     for file in ("inbox/bad.mp3", report):
         assert ": No audio could be decoded" in home.say("why", file).stdout.splitlines()[-1]

@@ -186,7 +186,6 @@ def test_figures_of_throughput_with_fifty_clients_that_only_listen(
         alone, watched = min(seconds[0]), min(seconds[CLIENTS])
         share = f"{alone / watched:.0%}"
         print(f"\n{FILES} files, {what}: {alone:.2f} alone, {watched:.2f} with {CLIENTS} {kind}: {share}")
-    assert min(busy[0]) / min(busy[CLIENTS]) >= 0.9
 
 
 def processor_time(daemon: RunningDaemon) -> float:
