@@ -25,6 +25,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers.inotify import InotifyEmitter, InotifyObserver
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -34,6 +35,13 @@ EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 """Closed alone misses whatever is moved in; Modified is noise: 6,000 events for a copy of 1 GB."""
+
+PAIRING = 0.02
+"""Seconds that watchdog may wait for the other half of a rename, and with it for all that follows.
+
+Every delivery takes a file out of the inbox, which has no other half. Those of any other rename stand
+side by side in the kernel's queue; should they be parted, they are a file that went and one that came.
+"""
 
 _OVERFLOW_LOGGER = "watchdog.observers.inotify_c"
 
@@ -81,6 +89,7 @@ class Watch:
         logger = logging.getLogger(_OVERFLOW_LOGGER)
         logger.setLevel(logging.WARNING)  # whatever the program's own level: the hook needs it
         logger.addHandler(self._overflow)
+        InotifyMoveEventGrouper.delay = PAIRING  # 0.5 by itself; nothing else sets it
         try:
             self._observer = InotifyObserver()
             self._observer.schedule(
