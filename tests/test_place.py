@@ -20,6 +20,13 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True, params=["at once", "step by step"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With openat2, and as on a kernel that has no such call."""
+    if request.param == "step by step":
+        monkeypatch.setattr(place, "_OPENAT2", 100_000)
+
+
 def led_to(one: Place) -> Path:
     """Where a place leads: its descriptor's real path, which must be what it says itself."""
     descriptor = one.open()
@@ -156,6 +163,7 @@ def test_a_link_put_there_in_the_very_instant_is_not_followed(
         return found
 
     monkeypatch.setattr(place, "_target", hurried)
+    monkeypatch.setattr(place, "_OPENAT2", 100_000)
     with pytest.raises(NotADirectoryError):
         one.open()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -11,6 +12,21 @@ from watcherd.logs import escaped
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MOST_LINKS = 40  # as many as the kernel follows
+_OPENAT2 = 437  # on every machine but an Alpha
+_AT_FDCWD = -100
+_RESOLVE_NO_SYMLINKS = 0x04
+
+
+class _How(ctypes.Structure):
+    """The kernel's struct open_how."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_LINKLESS = _How(flags=_FOLDER, mode=0, resolve=_RESOLVE_NO_SYMLINKS)
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_How), ctypes.c_size_t)
+_syscall.restype = ctypes.c_long
 
 
 class Place:
@@ -43,11 +59,13 @@ class Place:
         Raises OSError: ELOOP where a link must not be followed, ENODEV where a mount is missing.
         """
         met: set[bytes] = set()
-        try:
-            descriptor, self.real = self._walk(met)
-        except OSError as error:
-            error.filename = str(self.path)
-            raise
+        descriptor = self._opened_at_once()
+        if descriptor is None:
+            try:
+                descriptor, self.real = self._walk(met)
+            except OSError as error:
+                error.filename = str(self.path)
+                raise
         try:
             self._see_mount(descriptor)
         except OSError:
@@ -62,6 +80,13 @@ class Place:
             self._mounted = _is_mounted(folder)
         elif self._mounted and not _is_mounted(folder):
             raise OSError(errno.ENODEV, "what was mounted there is gone", str(self.path))
+
+    def _opened_at_once(self) -> int | None:
+        """The folder, where there was no link on the way and is none; else None, and walking tells."""
+        if self._known is None or self._known:
+            return None
+        descriptor: int = _syscall(_OPENAT2, _AT_FDCWD, bytes(self.path), _LINKLESS, ctypes.sizeof(_How))
+        return descriptor if descriptor >= 0 else None  # old kernels and some sandboxes have no such call
 
     def _walk(self, met: set[bytes]) -> tuple[int, bytes]:
         """Go down folder by folder; `met` gets the links that were followed."""
