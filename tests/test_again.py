@@ -21,7 +21,7 @@ from watcherd.faults import Fault, Remedy, Scope
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import identity_of
 from watcherd.job import Delivered, Event, Job, Outcome, Plan, Planned, Recognised, Started, Withdrawn, step
-from watcherd.journal.store import Journal
+from watcherd.journal.store import Journal, Move
 from watcherd.pipeline.bench import Places
 
 FAULT = Fault(scope=Scope.FILE, code="no_audio", message="No.", hint="Do.", remedy=Remedy.FAIL)
@@ -47,7 +47,7 @@ class World:
     async def moved(self, job: Job, *events: Event) -> Job:
         for event in events:
             after = step(job, event)
-            await self.journal.record(job, after, event)
+            await self.journal.record(Move(job, after, event))
             job = after
         return job
 

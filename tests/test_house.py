@@ -23,6 +23,7 @@ ROOMS = (
     "again",
     "control",
     "queue",
+    "moving",
     "pipeline",
     "inbox",
     "media",

@@ -274,7 +274,7 @@ async def test_no_ping_comes_while_the_journal_hangs(scene: Scene) -> None:
     try:
         async with scene.watched():
             await scene.pings()
-            hanging = asyncio.create_task(scene.journal._connection.call(answering.wait))
+            hanging = asyncio.create_task(scene.journal._connection.read(answering.wait))
             assert await scene.withheld() == "the journal"
             answering.set()
             await hanging

@@ -27,12 +27,13 @@ from watcherd.inbox.touch import ignore_lease_signal
 from watcherd.job import State
 from watcherd.journal.store import Journal
 from watcherd.media.pool import MediaPool
+from watcherd.moving import Listener
 from watcherd.notify.announcer import Announcer
 from watcherd.notify.news import both
 from watcherd.notify.sender import Sender
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.stock import take_stock
-from watcherd.queue import Listener, Queue
+from watcherd.queue import Queue
 from watcherd.retry import Policy
 from watcherd.state import StateFolder, cache_folder
 from watcherd.status.doors import Doors

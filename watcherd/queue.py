@@ -1,4 +1,4 @@
-"""The queue: what runs next. Settled files in, finished jobs out; the one caller of `step` and of job moves.
+"""The queue: what runs next. Settled files in, finished jobs out; the one that moves jobs.
 
 Jobs that wait are rows, not tasks: at most 2 x an endpoint's concurrency jobs are past `queued`. Inboxes take
 turns, the oldest settled file of an inbox goes first. Everything here runs in one event loop, so no locks.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -30,21 +30,18 @@ from watcherd.job import (
     State,
     WaitReason,
     Withdrawn,
-    step,
 )
 from watcherd.journal.ledger import Kind, StoredPause
-from watcherd.journal.notices import Draft
 from watcherd.journal.store import Journal, StaleMoveError
+from watcherd.moving import Listener, Mover, can_wait
 from watcherd.notify.announcer import Announcer
 from watcherd.notify.news import News
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.journey import Journey
-from watcherd.pipeline.telling import Teller
 from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
 
-Listener = Callable[[Job, Event], None]
 JOURNAL_WAIT = 5.0  # seconds between two tries of a journal that fails
 CRASH_WAIT = 60.0  # seconds until a job that met a bug is tried again
 LOOK = 5.0  # seconds between two looks at whether an inbox's storage has fallen silent, or answers again
@@ -67,14 +64,13 @@ class Queue:
         listener: Listener | None = None,
         announcer: Announcer | None = None,
     ) -> None:
-        self.finished: Counter[State] = Counter()  # final states reached since the start
         self.held: dict[str, float] = {}  # inboxes that a person paused, and since when (UTC seconds)
         self._journal = journal
         self._benches = benches
         self._wake = wake
         self._clock = clock
-        self._listener = listener
         self._announcer = announcer
+        self._mover = Mover(journal, clock, listener=listener, announcer=announcer)
         self._active: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, Job] = {}
         self._bench_of: dict[int, Bench] = {}  # as it was when the job was taken up; a reload changes others
@@ -87,7 +83,6 @@ class Queue:
         self._ended.set()
         self._stranded: list[Job] = []  # cut off by a failing journal; they go on from what it holds
         self._trouble = Trouble()
-        self._teller = Teller(clock)
 
     async def recover(self) -> None:
         """Take over what the last daemon left: what was in hand goes on from what the journal holds.
@@ -120,16 +115,22 @@ class Queue:
             await self._move(self._stranded[-1], Interrupted(charged=False))
             self._stranded.pop()
         await self._withdraw_idle()
-        due = await self._journal.due(self._clock.now())
+        next_due = await self._release()
+        await self._fill()
+        if self._trouble.over():
+            log.info("journal.recovered")
+        await self._sleep(next_due)
+
+    async def _release(self) -> float | None:
+        """Let the jobs go on whose wait is over; when the next one's is, UTC seconds."""
+        now, next_due = self._clock.now(), await self._journal.next_due()
+        due = [] if next_due is None or next_due > now else await self._journal.due(now)
         if self._release_held_up:
             due += [job for job in await self._journal.held_up() if job not in due]
             self._release_held_up = False
         for job in due:
             await self._move(job, Due())
-        await self._fill()
-        if self._trouble.over():
-            log.info("journal.recovered")
-        await self._sleep()
+        return await self._journal.next_due() if due else next_due
 
     async def _wait_for_journal(self, fault: Fault) -> None:
         """Nothing can be recorded, so nothing is started: say so, and try again in a while."""
@@ -182,6 +183,11 @@ class Queue:
         return tuple(self._in_hand.values())
 
     @property
+    def finished(self) -> Mapping[State, int]:
+        """How often each final state was reached since the start."""
+        return self._mover.finished
+
+    @property
     def open_count(self) -> int:
         """How many jobs are not final yet."""
         return self._open.total()
@@ -203,7 +209,7 @@ class Queue:
             pause = bench.gate.pause
             held = name in self.held or bench.gate.held_since is not None or bench.storage.silent
             blocked = held or (pause is not None and pause.until > horizon)
-            if not blocked and await self._journal.startable(name, limit=1):
+            if not blocked and await self._journal.startable(name):
                 return False
         return True
 
@@ -259,12 +265,11 @@ class Queue:
                     await self._move(job, Withdrawn(why))
             self._withdrawals.pop(0)
 
-    async def _sleep(self) -> None:
-        """Sleep until something changed, a job is due, or an endpoint's pause is over."""
+    async def _sleep(self, due: float | None) -> None:
+        """Sleep until something changed, the next waiting job is due, or an endpoint's pause is over."""
         now = self._clock.now()
         pauses = [bench.gate.pause for bench in self._benches.values()]
         times = [pause.until for pause in pauses if pause is not None and pause.until > now]
-        due = await self._journal.next_due()
         if due is not None:
             times.append(due)
         if self._active or any(bench.storage.silent for bench in self._benches.values()):
@@ -286,7 +291,7 @@ class Queue:
                 if job is not None and job.suspect and self._working():
                     return  # a suspect travels alone, so that the next death tells who it was
                 if job is not None and bench is not None:
-                    await self._start(job, bench)
+                    self._start(job, bench)
                     self._turn = (self._turn + offset + 1) % len(names)
                     started = True
                     break
@@ -297,47 +302,57 @@ class Queue:
             return None
         load = sum(1 for job in working if self._bench_of[job.id].gate is bench.gate)
         in_hand = set(self._active)  # a job that ends while the journal is read would come back as it was
-        limit = len(in_hand) + 1
+        room = load < bench.gate.allowance()
         if bench.gate.is_open:
-            found = await self._journal.startable(inbox, limit=limit) if load < bench.gate.allowance() else []
-        else:  # a delivery needs no endpoint
-            found = await self._journal.unfinished(inbox, limit=limit)
-            if load < bench.gate.allowance():
-                found += await self._journal.probing(inbox, limit=limit)
-        return next((job for job in found if job.id not in in_hand), None)
+            return await self._journal.startable(inbox, besides=in_hand) if room else None
+        delivery = await self._journal.unfinished(inbox, besides=in_hand)  # which needs no endpoint
+        if delivery is not None or not room:
+            return delivery
+        return await self._journal.probing(inbox, besides=in_hand)
 
     def _working(self) -> list[Job]:
         """The jobs in hand but those whose storage is silent: they send nothing, and keep nobody waiting."""
         return [job for job in self._in_hand.values() if not self._bench_of[job.id].storage.silent]
 
-    async def _start(self, job: Job, bench: Bench) -> None:
-        if job.state is State.QUEUED:
-            job = await self._move(job, Started())
+    def _start(self, job: Job, bench: Bench) -> None:
         self._in_hand[job.id] = job
         self._bench_of[job.id] = bench
         self._active[job.id] = asyncio.create_task(self._travel(job), name=f"job {job.id}")
 
     async def _travel(self, job: Job) -> None:
-        """One journey, each event recorded before it goes on. A bug costs this job a wait, nothing else."""
+        """One journey, each event recorded before it goes on. A bug costs this job a wait, nothing else.
+
+        Events that nothing outside hangs on are recorded with the next one.
+        """
+        held: list[Event] = []
         try:
+            if job.state is State.QUEUED:
+                job = self._in_hand[job.id] = await self._move(job, Started())
             async with aclosing(Journey(job, self._bench_of[job.id]).events()) as events:
                 async for event in events:
-                    job = await self._move(job, event)
-                    self._in_hand[job.id] = job
+                    held.append(event)
+                    if not can_wait(event):
+                        job = self._in_hand[job.id] = await self._move(job, *held)
+                        held = []
         except asyncio.CancelledError:
-            if job.state in ACTIVE:
-                # The stop came while a move was being recorded, or cannot be: the next start takes care.
-                with contextlib.suppress(StaleMoveError, FaultError):
-                    await self._move(job, Interrupted(charged=False))
+            with contextlib.suppress(StaleMoveError, FaultError):  # the next start takes care
+                await self._interrupt(job.id)
             raise
-        except FaultError:
-            self._stranded.append(job)  # the loop meets the same fault and says it
+        except FaultError:  # the loop meets the same fault and says it
+            if job.state is not State.QUEUED:
+                self._stranded.append(job)
         except Exception:
             log.exception("job.crashed", job=job.id, inbox=job.inbox, file=job.path)
             await self._put_aside(job)
         finally:
             del self._active[job.id], self._in_hand[job.id], self._bench_of[job.id]
             self._wake.set()
+
+    async def _interrupt(self, job_id: int) -> None:
+        """Leave a job resumable. Its row tells where it stands: the stop may have come during a move."""
+        job = await self._journal.job(job_id)
+        if job is not None and job.state in ACTIVE:
+            await self._move(job, Interrupted(charged=False))
 
     async def _put_aside(self, job: Job) -> None:
         until = self._clock.now() + CRASH_WAIT
@@ -346,21 +361,12 @@ class Queue:
         except FaultError:
             self._stranded.append(job)
 
-    async def _move(self, job: Job, event: Event) -> Job:
-        after = step(job, event)
-        notices: Sequence[Draft] = ()
-        if self._announcer is not None and job.id in self._bench_of:
-            notices = await self._announcer.of_move(after, event, self._bench_of[job.id].folder)
-        await self._journal.record(job, after, event, notices)
-        if self._announcer is not None and notices:
-            self._announcer.recorded()
-        if after.state in FINAL:
-            self._open[_folder_of(after)] -= 1
-            self.finished[after.state] += 1
-        self._teller.tell(after, event)
-        if self._listener is not None:
-            self._listener(after, event)
-        return after
+    async def _move(self, job: Job, *events: Event) -> Job:
+        bench = self._bench_of.get(job.id)
+        moved = await self._mover.move(job, *events, folder=None if bench is None else bench.folder)
+        if moved.state in FINAL:
+            self._open[_folder_of(moved)] -= 1
+        return moved
 
 
 def _folder_of(job: Job) -> tuple[str, bytes]:

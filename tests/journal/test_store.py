@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ from watcherd.journal.answers import StoredReply
 from watcherd.journal.ledger import Kind, StoredPause
 from watcherd.journal.opening import JournalError
 from watcherd.journal.reader import Progress, reading
-from watcherd.journal.store import LEARNED_KEPT, Journal, StaleMoveError
+from watcherd.journal.store import LEARNED_KEPT, Journal, Move, StaleMoveError
 from watcherd.settings import Settings
 
 IDENTITY = Identity(2049, 2**63 - 1, 12, 1_700_000_000_123_456_789, -5)
@@ -60,13 +60,14 @@ PLAN = Plan(
 )
 
 
+FILE = "journal #1?.sqlite3"
 DONE_PLAN = replace(PLAN, outcome=Outcome.DONE)
 SENDING = Sending("e", 1000, 12.5)
 
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await Journal.open(tmp_path / "journal #1?.sqlite3", SystemClock())
+    opened = await Journal.open(tmp_path / FILE, SystemClock())
     yield opened
     await opened.close()
 
@@ -74,7 +75,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 async def moved(journal: Journal, job: Job, *events: Event) -> Job:
     for event in events:
         after = step(job, event)
-        await journal.record(job, after, event)
+        await journal.record(Move(job, after, event))
         job = after
     return job
 
@@ -83,6 +84,14 @@ async def added(journal: Journal, path: bytes = b"a.mp3", inbox: str = "in") -> 
     job = await journal.add(inbox, path, IDENTITY)
     assert job is not None
     return job
+
+
+async def in_turn(one: Callable[..., Awaitable[Job | None]]) -> list[int]:
+    """The jobs of an inbox in the order in which they are taken."""
+    found: list[int] = []
+    while (job := await one("in", besides=found)) is not None:
+        found.append(job.id)
+    return found
 
 
 async def reply(journal: Journal, job_id: int) -> StoredReply | None:
@@ -171,8 +180,7 @@ async def test_unfinished_deliveries_start_first_then_the_oldest_settled(journal
     first, second, third = [await added(journal, name) for name in (b"1", b"2", b"3")]
     await added(journal, b"4", "other")
     third = await moved(journal, third, Started(), Planned(PLAN, (), FAULT))
-    assert [job.id for job in await journal.startable("in", limit=5)] == [third.id, first.id, second.id]
-    assert [job.id for job in await journal.startable("in", limit=1)] == [third.id]
+    assert await in_turn(journal.startable) == [third.id, first.id, second.id]
 
 
 async def test_a_waiting_job_is_due_at_its_time(journal: Journal) -> None:
@@ -189,12 +197,15 @@ async def test_a_waiting_job_is_due_at_its_time(journal: Journal) -> None:
     assert await journal.held_up() == [job]
 
 
-async def test_names_of_open_plans_are_reserved_by_folder(journal: Journal) -> None:
+async def test_names_of_open_plans_are_reserved_by_folder(journal: Journal, tmp_path: Path) -> None:
     job = await moved(journal, await added(journal), Started(), Planned(PLAN, (), FAULT))
-    assert await journal.planned_names(b"d\xff") == {b"a\xfe.mp3", b"a\xfe.mp3.error.json"}
-    assert await journal.planned_names(b"") == set()
+    later = await Journal.open(tmp_path / FILE, SystemClock())
+    for one in (journal, later):
+        assert one.names.within(b"d\xff") == {b"a\xfe.mp3", b"a\xfe.mp3.error.json"}
+        assert one.names.within(b"") == set()
+    await later.close()
     await moved(journal, job, Delivered())
-    assert await journal.planned_names(b"d\xff") == set()
+    assert journal.names.within(b"d\xff") == set()
 
 
 async def test_open_jobs_are_those_directly_in_the_folder(journal: Journal) -> None:
@@ -289,8 +300,8 @@ async def test_a_probe_takes_the_job_that_was_left_alone_longest(journal: Journa
     first, second = [await added(journal, name) for name in (b"1", b"2")]
     pause = Postponed(WaitReason.ENDPOINT_PAUSED, 1.0, FAULT)
     await moved(journal, first, Started(), pause, Due())
-    assert [job.id for job in await journal.startable("in", limit=2)] == [first.id, second.id]
-    assert [job.id for job in await journal.probing("in", limit=2)] == [second.id, first.id]
+    assert await in_turn(journal.startable) == [first.id, second.id]
+    assert await in_turn(journal.probing) == [second.id, first.id]
 
 
 # Requests.
@@ -371,7 +382,8 @@ async def test_faults_come_back_with_the_part_and_the_length_of_what_was_asked_f
     )
     job = await moved(journal, job, SENDING, Replied(b"", "srt"), Refused(replace(FAULT, code="empty_body")))
     await moved(journal, job, SENDING)
-    found = [(part, seconds, fault.code) for part, seconds, fault in await journal.answers.faults(job.id)]
+    _, faults = await journal.answers.recall(job.id)
+    found = [(part, seconds, fault.code) for part, seconds, fault in faults]
     assert found == [(3, None, "undecodable"), (0, 12.5, "empty_body")]
 
 

@@ -26,7 +26,7 @@ from watcherd.job import (
 )
 from watcherd.journal.notices import Notice, notice_from
 from watcherd.journal.reader import reading
-from watcherd.journal.store import Journal
+from watcherd.journal.store import Journal, Move
 from watcherd.notify.announcer import Announcer
 from watcherd.notify.sender import Sender
 
@@ -85,7 +85,7 @@ class Office:
         for event in (Started(), Planned(plan, (), fault), Delivered()):
             after = step(job, event)
             notices = await self.announcer.of_move(after, event, folder)
-            await self.journal.record(job, after, event, notices)
+            await self.journal.record(Move(job, after, event, notices))
             job = after
         self.announcer.recorded()
         return job

@@ -13,7 +13,7 @@ from tests.notify.support import DONE, FAILED, FAULT, PAUSE, folder, office
 from watcherd.faults import FaultError
 from watcherd.job import Delivered, State
 from watcherd.journal.notices import Draft, Means
-from watcherd.journal.store import StaleMoveError
+from watcherd.journal.store import Move, StaleMoveError
 from watcherd.notify.addressees import addressees, command, webhook
 from watcherd.notify.news import EndpointPaused, EndpointResumed, InboxBack, InboxMissing, JobEnded
 
@@ -78,7 +78,7 @@ async def test_a_move_that_is_refused_tells_nobody_and_one_that_cannot_be_told_i
         job = await here.end()
         notices = await here.announcer.of_move(job, Delivered(), here.folders[0])
         with pytest.raises(StaleMoveError):
-            await here.journal.record(replace(job, state=State.DELIVERING), job, Delivered(), notices)
+            await here.journal.record(Move(replace(job, state=State.DELIVERING), job, Delivered(), notices))
         assert len(here.notices()) == 1
         await here.journal._connection.select("DROP TABLE notices")
         with pytest.raises(FaultError):

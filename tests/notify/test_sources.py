@@ -32,7 +32,7 @@ async def test_the_queue_records_who_hears_with_the_move_itself(tmp_path: Path) 
     async with running_world(tmp_path) as world:
         told = folder("inbox", inbox=str(tmp_path / "inbox"), hooks={"done": [["d"]], "failed": [["f"]]})
         announcer = Announcer(world.journal, folders=lambda: [told], clock=SystemClock())
-        world.queue._announcer = announcer
+        world.queue._mover._announcer = announcer
         world.endpoint.script(error(400, "No.", code="x"))
         await world.drop("a.mp3", b"no audio at all\n" * 50)
         await world.drop("b.mp3")

@@ -34,7 +34,7 @@ from watcherd.job import (
     Started,
     step,
 )
-from watcherd.journal.store import Journal
+from watcherd.journal.store import Journal, Move
 from watcherd.pipeline.bench import Bench
 from watcherd.status.app import application
 from watcherd.status.metrics import Metrics
@@ -117,7 +117,7 @@ class Records:
     async def move(self, job: Job, event: Event) -> Job:
         self.clock.at += 1
         after = step(job, event)
-        await self.journal.record(job, after, event)
+        await self.journal.record(Move(job, after, event))
         self.metrics.listening(None)(after, event)
         return after
 

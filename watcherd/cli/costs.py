@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,6 @@ from functools import partial
 from watcherd.cli.outlook import NOTHING, ORIGINAL, Cost, Foreseen, Verdict
 from watcherd.delivery import files, names
 from watcherd.faults import FaultError
-from watcherd.inbox.content import quick_key, sha256_of
 from watcherd.job import Identity, Job, Outcome, Plan
 from watcherd.journal.answers import Answered
 from watcherd.media.cut import expected
@@ -68,15 +66,14 @@ async def _length(shipping: Shipping, answered: Answered) -> float | None:
 
 async def _answered(job: Job, original: Original, bench: Bench, *, request: str) -> Answered:
     """What is on record for the job, or for the same content under the same request settings."""
-    answers, ask = bench.journal.answers, bench.storage.ask
+    answers = bench.journal.answers
     own = await answers.of(job.id)
     if own.parts:
         return own
-    quick = await ask(quick_key, original.fd, job.identity.size)
+    quick = await original.contents.quick()
     if not await answers.knows_content(quick):
         return own
-    sha256 = await ask(sha256_of, original.fd, threading.Event())
-    return await answers.to(sha256, request) or own
+    return await answers.to(await original.contents.sha256(), request) or own
 
 
 class Naming:
@@ -107,7 +104,7 @@ class Naming:
         target = bench.places.failed if outcome is Outcome.FAILED else bench.places.done
         below = one.file.rpartition(b"/")[0]
         given = self._given.get(self._into(outcome, below, stays=False), set())
-        reserved = await bench.journal.planned_names(below) | given
+        reserved = bench.journal.names.within(below) | given
         chosen = partial(_planned, one.file, outcome, folder.formats, folder.sidecar_name)
         return await bench.storage.call(files.choose, target, below, chosen, reserved=reserved)
 

@@ -87,6 +87,7 @@ async def _foreseen(config: Config, wanted: _Wanted) -> tuple[list[Outlook], lis
     """What is ahead of the inboxes of the files that are wanted, or of all."""
     clock, state = SystemClock(), StateFolder(config.state)
     journal = view(state.journal, clock)
+    await journal.recall_names()
     past = Past(journal.ledger)
     await past.recall(clock.now())
     async with AsyncExitStack() as stack:

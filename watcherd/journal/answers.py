@@ -55,11 +55,14 @@ class Answers:
 
     async def of(self, job_id: int) -> Answered:
         """What is on record for a job."""
-        select = self._connection.select
-        parts = await select("SELECT * FROM parts WHERE job_id = ? ORDER BY start, number", job_id)
-        replies = await select("SELECT part, body, format FROM replies WHERE job_id = ?", job_id)
-        jobs = await select("SELECT heard, settings FROM jobs WHERE id = ?", job_id)
-        heard, settings = (jobs[0]["heard"], jobs[0]["settings"]) if jobs else (None, None)
+        return await self._connection.read(self._of, job_id)
+
+    def _of(self, job_id: int) -> Answered:
+        execute = self._connection.raw.execute
+        parts = execute("SELECT * FROM parts WHERE job_id = ? ORDER BY start, number", (job_id,))
+        replies = execute("SELECT part, body, format FROM replies WHERE job_id = ?", (job_id,))
+        job = execute("SELECT heard, settings FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        heard, settings = (None, None) if job is None else (job["heard"], job["settings"])
         return Answered(
             tuple(
                 Part(
@@ -86,13 +89,16 @@ class Answers:
         seconds = (await self._connection.select(query, job_id))[0]["seconds"]
         return None if seconds is None else float(seconds)
 
-    async def faults(self, job_id: int) -> list[tuple[int, float | None, Fault]]:
-        """What ended the requests of a job that ended with a fault: part, seconds of its audio, fault.
+    async def recall(self, job_id: int) -> tuple[Answered, list[tuple[int, float | None, Fault]]]:
+        """What is on record for a job, and what ended those of its requests that ended with a fault.
 
-        Oldest first; the seconds are None where they were not known.
+        Faults with part and seconds of its audio, None where they were not known; the oldest first.
         """
+        return await self._connection.read(lambda: (self._of(job_id), self._faults(job_id)))
+
+    def _faults(self, job_id: int) -> list[tuple[int, float | None, Fault]]:
         query = "SELECT part, seconds, fault FROM requests WHERE job_id = ? AND fault IS NOT NULL ORDER BY id"
-        rows = await self._connection.select(query, job_id)
+        rows = self._connection.raw.execute(query, (job_id,))
         return [(row["part"], row["seconds"], fault_from(row["fault"])) for row in rows]
 
     async def knows_content(self, quick: str) -> bool:

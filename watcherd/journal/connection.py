@@ -1,31 +1,62 @@
 """The one writing connection, in a thread of its own: blocking work in, its result out.
 
-SQLite in WAL mode with synchronous=FULL: what `call` has returned from is on disk.
+SQLite in WAL mode with synchronous=FULL: what `write` has returned from is on disk. Whatever waits to be
+written while the disk is busy is committed together, so that one flush serves many.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from watcherd.clock import Clock
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.journal.opening import connect
+from watcherd.journal.opening import connect, transaction
 
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Errand:
+    """One piece of work, who waits for it, and how it ended."""
+
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        if not self.future.cancelled():
+            self.result = self.work()
+
+    def settle(self) -> None:
+        if self.future.done():  # cancelled
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
 class Connection:
-    """What the journal's records share. `raw` is for work that runs inside `call` only."""
+    """What the journal's records share. `raw` is for work that runs inside `read` and `write` only."""
 
     def __init__(self, path: Path, raw: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
         self.raw = raw
         self._path = path
         self._thread = thread
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._reads: list[_Errand] = []
+        self._writes: list[_Errand] = []
+        self._working = False
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> Self:
@@ -40,19 +71,85 @@ class Connection:
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
-        await self.call(self.raw.close)
+        await self._loop.run_in_executor(self._thread, self.raw.close)
         self._thread.shutdown()
 
-    async def call(self, work: Callable[..., T], *values: object) -> T:
-        """Do blocking work; raises FaultError (scope machine) when SQLite cannot do its own."""
+    async def read(self, work: Callable[..., T], *values: object) -> T:
+        """Do blocking work that writes nothing; raises FaultError (scope machine) when SQLite cannot."""
+        return await self._done(self._reads, lambda: work(*values))
+
+    async def write(self, work: Callable[..., T], *values: object) -> T:
+        """Do blocking work within a transaction, and come back once it is on disk.
+
+        Others may share the transaction, and see each other's rows; what one of them raises undoes that one
+        alone. Raises FaultError as `read` does.
+        """
+        return await self._done(self._writes, lambda: work(*values))
+
+    async def select(self, query: str, *values: object) -> Sequence[sqlite3.Row]:
+        """All rows of a query; raises FaultError as `read` does."""
+        return await self.read(lambda: self.raw.execute(query, values).fetchall())
+
+    async def _done(self, errands: list[_Errand], work: Callable[[], T]) -> T:
+        future: asyncio.Future[T] = self._loop.create_future()
+        with self._lock:
+            errands.append(_Errand(work, future))
+            idle, self._working = not self._working, True
+        if idle:
+            self._thread.submit(self._work_off)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*values))
+            return await future
         except sqlite3.Error as error:
             raise FaultError(_unusable(self._path, error)) from error
 
-    async def select(self, query: str, *values: object) -> Sequence[sqlite3.Row]:
-        """All rows of a query; raises FaultError as `call` does."""
-        return await self.call(lambda: self.raw.execute(query, values).fetchall())
+    # In the thread.
+
+    def _work_off(self) -> None:
+        """Do what waits until nothing does: reads at once, all writes in one transaction."""
+        while True:
+            with self._lock:
+                reads, self._reads[:] = self._reads[:], ()
+                writes, self._writes[:] = self._writes[:], ()
+                if not reads and not writes:
+                    self._working = False
+                    return
+            for errand in reads:
+                try:
+                    errand.run()
+                except BaseException as error:  # noqa: BLE001 - a thread's outermost frame; the caller gets it
+                    errand.error = error
+            self._settle(reads)
+            try:
+                self._write_all(writes)
+            except BaseException as error:  # noqa: BLE001 - as above: nothing of it is on disk
+                for errand in writes:
+                    errand.error = error
+            self._settle(writes)
+
+    def _write_all(self, errands: Sequence[_Errand]) -> None:
+        """All that do not fail, or nothing; raises sqlite3.Error where SQLite gave up the transaction."""
+        if not errands:
+            return
+        with transaction(self.raw):
+            for errand in errands:
+                self.raw.execute("SAVEPOINT errand")
+                try:
+                    errand.run()
+                except BaseException as error:  # the caller gets it
+                    if not self.raw.in_transaction:
+                        raise
+                    errand.error = error
+                    self.raw.execute("ROLLBACK TO errand")
+                self.raw.execute("RELEASE errand")
+
+    def _settle(self, errands: Sequence[_Errand]) -> None:
+        def settle() -> None:
+            for errand in errands:
+                errand.settle()
+
+        if errands:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self._loop.call_soon_threadsafe(settle)
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> Fault:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from watcherd.job import Job, Plan
 from watcherd.journal.connection import Connection
-from watcherd.journal.opening import transaction
 from watcherd.journal.rows import job_from
 
 _PLACE = "inbox = ? AND folder = ? AND path = ?"
@@ -85,22 +84,20 @@ class Kept:
         self, inbox: str, *, present: Sequence[bytes], missing: Sequence[bytes], now: float
     ) -> None:
         """Record which files were found in their places, and which not."""
-        await self._connection.call(self._note, inbox, present, missing, now)
+        await self._connection.write(self._note, inbox, present, missing, now)
 
     async def forget(self, inbox: str, path: bytes) -> bool:
         """Forget a file, so that it arrives anew; return whether it was kept."""
-        return await self._connection.call(self._forget, inbox, path)
+        return await self._connection.write(self._forget, inbox, path)
 
     def _note(self, inbox: str, present: Collection[bytes], missing: Collection[bytes], now: float) -> None:
         execute = self._connection.raw.executemany
-        with transaction(self._connection.raw):
-            execute(_FOUND.format(_PLACE), [(inbox, _folder(path), path) for path in present])
-            execute(_MISSED.format(_PLACE), [(now, inbox, _folder(path), path) for path in missing])
+        execute(_FOUND.format(_PLACE), [(inbox, _folder(path), path) for path in present])
+        execute(_MISSED.format(_PLACE), [(now, inbox, _folder(path), path) for path in missing])
 
     def _forget(self, inbox: str, path: bytes) -> bool:
-        with transaction(self._connection.raw):
-            statement = f"DELETE FROM kept WHERE {_PLACE}"
-            return self._connection.raw.execute(statement, (inbox, _folder(path), path)).rowcount > 0
+        statement = f"DELETE FROM kept WHERE {_PLACE}"
+        return self._connection.raw.execute(statement, (inbox, _folder(path), path)).rowcount > 0
 
 
 def written_text(written: Collection[tuple[bytes, str]]) -> str:

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from watcherd.faults import Fault
 from watcherd.journal.connection import Connection
-from watcherd.journal.opening import transaction
 from watcherd.journal.rows import Row, fault_from, fault_text
 
 # An endpoint's own fault costs no minutes: nobody has heard the audio.
@@ -113,11 +112,7 @@ class Ledger:
         )
 
     async def _write(self, statement: str, *values: object) -> None:
-        def write() -> None:
-            with transaction(self._connection.raw):
-                self._connection.raw.execute(statement, values)
-
-        await self._connection.call(write)
+        await self._connection.write(self._connection.raw.execute, statement, values)
 
 
 def pause_from(row: Row) -> StoredPause:

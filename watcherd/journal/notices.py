@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from watcherd.journal.connection import Connection
-from watcherd.journal.opening import transaction
 from watcherd.journal.rows import Row
 
 Execute = Callable[[str, Sequence[object]], sqlite3.Cursor]
@@ -82,7 +81,7 @@ class Notices:
 
     async def add(self, drafts: Sequence[Draft]) -> None:
         """Record drafts, all or none."""
-        await self._connection.call(self._add, drafts)
+        await self._connection.write(insert_notices, self._connection.raw.execute, drafts)
 
     async def next(self) -> list[Notice]:
         """What to tell next: of each lane the one that was tried least, the oldest of these."""
@@ -141,16 +140,8 @@ class Notices:
         rows = await self._connection.select(query)
         return {(row["section"], row["name"]): row["event"] for row in rows}
 
-    def _add(self, drafts: Sequence[Draft]) -> None:
-        with transaction(self._connection.raw):
-            insert_notices(self._connection.raw.execute, drafts)
-
     async def _write(self, statement: str, *values: object) -> int:
-        def write() -> int:
-            with transaction(self._connection.raw):
-                return self._connection.raw.execute(statement, values).rowcount
-
-        return await self._connection.call(write)
+        return await self._connection.write(lambda: self._connection.raw.execute(statement, values).rowcount)
 
 
 def insert_notices(execute: Execute, drafts: Sequence[Draft]) -> None:

@@ -7,7 +7,7 @@ caller believes (StaleMoveError): one loop moves jobs, this proves it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,8 +26,8 @@ from watcherd.journal.connection import Connection
 from watcherd.journal.details import record_detail
 from watcherd.journal.kept import Kept
 from watcherd.journal.ledger import Ledger
+from watcherd.journal.names import Names
 from watcherd.journal.notices import Draft, Notices, insert_notices
-from watcherd.journal.opening import transaction
 from watcherd.journal.rows import fault_from, fault_text, job_from, plan_text
 
 _OPEN = "state NOT IN ('done', 'failed', 'skipped')"
@@ -43,6 +43,16 @@ LEARNED_KEPT = 30 * 24 * 3600.0  # seconds; servers change, and learn again cost
 
 class StaleMoveError(Exception):
     """A move's old state is not the one on record: a bug in the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A job before and after an event, and who is to hear of it."""
+
+    before: Job
+    after: Job
+    event: Event
+    notices: Sequence[Draft] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +78,21 @@ class Journal:
         self.answers = Answers(connection)
         self.notices = Notices(connection)
         self.kept = Kept(connection)
+        self.names = Names()
         self._connection = connection
         self._clock = clock
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> Self:
         """Open or create the journal, in a thread of its own; raises JournalError as `connect` does."""
-        return cls(await Connection.open(path, clock), clock)
+        journal = cls(await Connection.open(path, clock), clock)
+        await journal.recall_names()
+        return journal
+
+    async def recall_names(self) -> None:
+        """Fill `names` with what open deliveries have chosen."""
+        for job in await self._jobs(f"{_OPEN} AND plan IS NOT NULL"):
+            self.names.follow(job)
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
@@ -82,14 +100,16 @@ class Journal:
 
     async def add(self, inbox: str, path: bytes, identity: Identity) -> Job | None:
         """Record a settled file as a queued job; None when that path already has an open one."""
-        return await self._connection.call(self._add, inbox, path, identity)
+        return await self._connection.write(self._add, inbox, path, identity)
 
-    async def record(self, before: Job, after: Job, event: Event, notices: Sequence[Draft] = ()) -> None:
-        """Record one move, with what the event carries and who is to hear of it, in one transaction.
+    async def record(self, *moves: Move) -> None:
+        """Record moves, with what their events carry and who is to hear of them: all or none.
 
         Raises StaleMoveError.
         """
-        await self._connection.call(self._record, before, after, event, notices)
+        await self._connection.write(self._record, moves)
+        for move in moves:
+            self.names.follow(move.after)
 
     async def open_folders(self) -> list[tuple[str, bytes]]:
         """Inbox and folder of every open job, one entry a job."""
@@ -121,24 +141,30 @@ class Journal:
         """Jobs that wait for something other than their own backoff."""
         return await self._jobs("state = 'waiting' AND reason <> 'backoff'")
 
-    async def startable(self, inbox: str, *, limit: int) -> list[Job]:
-        """Up to `limit` jobs of an inbox to take up next: unfinished deliveries, then the oldest settled."""
-        found = await self.unfinished(inbox, limit=limit)
-        where = "inbox = ? AND state = ? ORDER BY settled_at, id LIMIT ?"
-        return found + await self._jobs(where, inbox, State.QUEUED, limit - len(found))
+    async def startable(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
+        """The job of an inbox to take up next, `besides` those: a delivery to go on with, or a queued one.
 
-    async def unfinished(self, inbox: str, *, limit: int) -> list[Job]:
-        """Up to `limit` deliveries of an inbox to go on with, the oldest settled first."""
-        where = "inbox = ? AND state = ? ORDER BY settled_at, id LIMIT ?"
-        return await self._jobs(where, inbox, State.DELIVERING, limit)
+        The file that settled first goes first.
+        """
+        delivering = await self.unfinished(inbox, besides=besides)
+        return delivering or await self._next(inbox, State.QUEUED, "settled_at", besides)
 
-    async def probing(self, inbox: str, *, limit: int) -> list[Job]:
-        """Up to `limit` queued jobs of an inbox to probe an endpoint with: those left alone longest first.
+    async def unfinished(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
+        """The delivery of an inbox to go on with next, `besides` those."""
+        return await self._next(inbox, State.DELIVERING, "settled_at", besides)
+
+    async def probing(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
+        """The queued job of an inbox to probe an endpoint with, `besides` those: the one left alone longest.
 
         So a file that an endpoint fails over does not keep the others from finding out that it is well.
         """
-        where = "inbox = ? AND state = ? ORDER BY changed_at, id LIMIT ?"
-        return await self._jobs(where, inbox, State.QUEUED, limit)
+        return await self._next(inbox, State.QUEUED, "changed_at", besides)
+
+    async def _next(self, inbox: str, state: State, order: str, besides: Collection[int]) -> Job | None:
+        others = "id NOT IN (SELECT value FROM json_each(?))"
+        where = f"inbox = ? AND state = ? AND {others} ORDER BY {order}, id LIMIT 1"
+        found = await self._jobs(where, inbox, state, json.dumps(list(besides)))
+        return found[0] if found else None
 
     async def due(self, now: float) -> list[Job]:
         """Waiting jobs whose time has come."""
@@ -149,12 +175,6 @@ class Journal:
         rows = await self._connection.select("SELECT min(until) AS at FROM jobs WHERE state = 'waiting'")
         at = rows[0]["at"]
         return None if at is None else float(at)
-
-    async def planned_names(self, folder: bytes) -> set[bytes]:
-        """Names that open deliveries have chosen in `folder`, of whatever inbox."""
-        jobs = await self._jobs("state IN ('delivering', 'waiting') AND plan IS NOT NULL")
-        plans = [job.plan for job in jobs if job.plan is not None and job.plan.folder == folder]
-        return {name for plan in plans for name in (plan.original, *(s.name for s in plan.sidecars))}
 
     async def attempts(self, job_id: int) -> list[Attempt]:
         """The rounds of requests made for a job, oldest first; a round's fault is what ended it."""
@@ -179,15 +199,17 @@ class Journal:
 
     async def forget_replies(self, sha256: str) -> None:
         """Forget what was answered for a content, except for jobs that still need it."""
-        await self._connection.call(self._forget_replies, sha256)
+        same = f"id IN {_FINAL} AND sha256 = ?"
+        statement = f"DELETE FROM replies WHERE job_id IN (SELECT id FROM jobs WHERE {same})"
+        await self._connection.write(self._connection.raw.execute, statement, (sha256,))
 
     async def prune(self, *, jobs_before: float, replies_before: float) -> int:
         """Forget final jobs, and what was answered for them, from before these times; how many rows went."""
-        return await self._connection.call(self._prune, jobs_before, replies_before)
+        return await self._connection.write(self._prune, jobs_before, replies_before)
 
     async def see_it_writes(self) -> None:
         """Write something that changes nothing; raises FaultError."""
-        await self._connection.call(self._rewrite)
+        await self._connection.write(self._rewrite)
 
     async def counts(self) -> dict[State, int]:
         """How many jobs stand in each state."""
@@ -201,31 +223,31 @@ class Journal:
     def _add(self, inbox: str, path: bytes, identity: Identity) -> Job | None:
         now = self._clock.now()
         folder = path.rpartition(b"/")[0]
-        with transaction(self._connection.raw):
-            cursor = self._connection.raw.execute(
-                "INSERT OR IGNORE INTO jobs (inbox, folder, path, dev, ino, size, mtime_ns, ctime_ns, state,"
-                " settled_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
-                (
-                    inbox,
-                    folder,
-                    path,
-                    identity.dev,
-                    identity.ino,
-                    identity.size,
-                    identity.mtime_ns,
-                    identity.ctime_ns,
-                    now,
-                    now,
-                ),
-            )
+        cursor = self._connection.raw.execute(
+            "INSERT OR IGNORE INTO jobs (inbox, folder, path, dev, ino, size, mtime_ns, ctime_ns, state,"
+            " settled_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+            (
+                inbox,
+                folder,
+                path,
+                identity.dev,
+                identity.ino,
+                identity.size,
+                identity.mtime_ns,
+                identity.ctime_ns,
+                now,
+                now,
+            ),
+        )
         if cursor.rowcount != 1 or cursor.lastrowid is None:
             return None
         return Job(id=cursor.lastrowid, inbox=inbox, path=path, identity=identity, settled_at=now)
 
-    def _record(self, before: Job, after: Job, event: Event, notices: Sequence[Draft]) -> None:
-        now = self._clock.now()
-        with transaction(self._connection.raw):
-            moved = self._connection.raw.execute(
+    def _record(self, moves: Sequence[Move]) -> None:
+        now, execute = self._clock.now(), self._connection.raw.execute
+        for move in moves:
+            before, after = move.before, move.after
+            moved = execute(
                 "UPDATE jobs SET state = ?, attempts = ?, crashes = ?, reason = ?, until = ?, plan = ?,"
                 " fault = ?, warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
                 (
@@ -243,9 +265,10 @@ class Journal:
                 ),
             )
             if moved.rowcount != 1:
-                raise StaleMoveError(f"job {before.id} is not {before.state}; {type(event).__name__} refused")
-            record_detail(self._connection.raw.execute, before, after, event, now=now)
-            insert_notices(self._connection.raw.execute, notices)
+                refused = type(move.event).__name__
+                raise StaleMoveError(f"job {before.id} is not {before.state}; {refused} refused")
+            record_detail(execute, before, after, move.event, now=now)
+            insert_notices(execute, move.notices)
 
     def _prune(self, jobs_before: float, replies_before: float) -> int:
         statements = (
@@ -257,17 +280,8 @@ class Journal:
             ("DELETE FROM learned WHERE learned_at < ?", self._clock.now() - LEARNED_KEPT),
         )
         execute = self._connection.raw.execute
-        with transaction(self._connection.raw):
-            return sum(execute(statement, (before,)).rowcount for statement, before in statements)
+        return sum(execute(statement, (before,)).rowcount for statement, before in statements)
 
     def _rewrite(self) -> None:
-        with transaction(self._connection.raw):
-            version = self._connection.raw.execute("PRAGMA user_version").fetchone()[0]
-            self._connection.raw.execute(f"PRAGMA user_version = {version}")
-
-    def _forget_replies(self, sha256: str) -> None:
-        same = f"id IN {_FINAL} AND sha256 = ?"
-        with transaction(self._connection.raw):
-            self._connection.raw.execute(
-                f"DELETE FROM replies WHERE job_id IN (SELECT id FROM jobs WHERE {same})", (sha256,)
-            )
+        version = self._connection.raw.execute("PRAGMA user_version").fetchone()[0]
+        self._connection.raw.execute(f"PRAGMA user_version = {version}")

@@ -36,13 +36,17 @@ class _Viewing(Connection):
         self._clock = clock
         self._turn = asyncio.Lock()
 
-    async def call(self, work: Callable[..., T], *values: object) -> T:
+    async def read(self, work: Callable[..., T], *values: object) -> T:
         """Do blocking work; raises FaultError where the journal cannot be read."""
         try:
             async with self._turn:
                 return await asyncio.to_thread(promptly, self._fresh, work, *values)
         except (sqlite3.Error, OSError) as error:
             raise FaultError(_unreadable(self._file, error)) from error
+
+    async def write(self, work: Callable[..., T], *values: object) -> T:
+        """As `read`: SQLite refuses to write."""
+        return await self.read(work, *values)
 
     def _fresh(self, work: Callable[..., T], *values: object) -> T:
         exists = self._file.exists()

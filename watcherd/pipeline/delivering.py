@@ -54,10 +54,9 @@ class Delivering:
         plan = self._job.plan
         while True:
             if plan is None:
-                async with self._bench.planning:
-                    plan = replace(await self._choose_names(), cues=numbers_of(self._bench.folder.cues))
-                    warnings = () if self._transcript is None else self._transcript.warnings
-                    yield Planned(plan, warnings, self._fault)
+                plan = replace(await self._choose_names(), cues=numbers_of(self._bench.folder.cues))
+                warnings = () if self._transcript is None else self._transcript.warnings
+                yield Planned(plan, warnings, self._fault)
             contents = await self._contents(plan)
             match await self._carried_out(plan, contents):
                 case files.Delivered():
@@ -92,26 +91,35 @@ class Delivering:
         bench, path = self._bench, self._job.path
         if bench.folder.stays:
             return await self._staying.plan() if self._fault is None else self._staying.plan_report()
+        if bench.beside is None:
+            # A file that was moved back from failed leaves its old report there: it is out of date.
+            await bench.storage.call(files.clear_report, bench.places.failed, path)
+        while True:
+            async with bench.planning:  # what is free is looked up and taken by one at a time
+                plan = await self._free_names()
+                if bench.journal.names.take(self._job.id, plan):
+                    break
+        if bench.beside is not None and self._fault is not None:
+            plan = replace(plan, sidecars=())  # who asked is there and reads the fault itself
+        return replace(plan, at=bench.clock.now())
+
+    async def _free_names(self) -> Plan:
+        """Names that neither stand in the target folder nor belong to another delivery."""
+        bench, path = self._bench, self._job.path
         outcome = Outcome.DONE if self._fault is None else Outcome.FAILED
         formats = bench.folder.formats if self._fault is None else ("report",)
         folder, _, name = path.rpartition(b"/")
         target, below, standing = self._target(outcome), folder, b""
         if bench.beside is not None:
             target, below, standing = Place(bench.beside), b"", name
-        else:
-            # A file that was moved back from failed leaves its old report there: it is out of date.
-            await bench.storage.call(files.clear_report, bench.places.failed, path)
-        plan = await bench.storage.call(
+        return await bench.storage.call(
             files.choose,
             target,
             below,
             partial(_planned, path, outcome, formats, bench.folder.sidecar_name),
-            reserved=await bench.journal.planned_names(folder),
+            reserved=bench.journal.names.within(folder),
             passed_over=standing,
         )
-        if bench.beside is not None and self._fault is not None:
-            plan = replace(plan, sidecars=())  # who asked is there and reads the fault itself
-        return replace(plan, at=bench.clock.now())
 
     async def _contents(self, plan: Plan) -> Mapping[bytes, bytes]:
         transcript = self._transcript

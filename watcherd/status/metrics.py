@@ -39,8 +39,8 @@ from watcherd.job import (
     State,
     Unanswered,
 )
+from watcherd.moving import Listener
 from watcherd.notify.news import EndpointPaused, EndpointResumed, News
-from watcherd.queue import Listener
 from watcherd.status.standing import Standing, StandingCollector
 
 
