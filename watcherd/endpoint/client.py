@@ -4,7 +4,7 @@
     Client.models       one GET that costs nothing, for `watcherd check`
 
 A client has one connection and serves one request at a time: one for every slot of the endpoint's gate.
-Nothing is followed, remembered or taken from the environment: no redirects, cookies, proxies, netrc.
+It is httpx without its AsyncClient, whose redirects, cookies and environment have no place here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -90,8 +89,11 @@ class Client:
     def __init__(self, endpoint: Endpoint, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._endpoint = endpoint
         self._transport = transport
-        self._http: httpx.AsyncClient | None = None
+        self._open: httpx.AsyncBaseTransport | None = None
         self._tally = Tally()
+        self._headers = _headers(endpoint)
+        timeout = endpoint.timeout
+        self._timeout = {"connect": timeout.connect, "read": timeout.read, "write": _WRITE_SECONDS}
 
     async def translate(self, upload: Upload, ask: Ask) -> Answer:
         """Send one file and return the answer's body, at most 32 MiB, unread.
@@ -119,9 +121,9 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection; the client may be used again and then opens another."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        transport, self._open = self._open, None
+        if transport is not None:
+            await transport.aclose()
 
     async def _request(self, method: str, path: str, form: Callable[[], Form] | None) -> _Reply:
         """One request, sent again, uncounted, when a kept connection turns out to be dead."""
@@ -133,14 +135,18 @@ class Client:
 
     async def _attempt(self, method: str, url: str, form: Callable[[], Form] | None) -> _Reply:
         """One request on one connection; the response is whole. Nothing of a key goes into an error."""
-        http = self._opened()
+        transport = self._opened()
         body = None if form is None else form()
         before = replace(self._tally)
-        request = http.build_request(
-            method, url, content=body, headers=None if body is None else body.headers
+        headers = self._headers.copy()
+        if body is not None:
+            headers.update(body.headers)
+        request = httpx.Request(
+            method, url, headers=headers, content=body, extensions={"timeout": self._timeout}
         )
         try:
-            response = await http.send(request, stream=True)
+            response = await transport.handle_async_request(request)
+            response.request = request
             try:
                 return await self._received(response)
             finally:
@@ -159,28 +165,16 @@ class Client:
             raise FaultError(_refusal(response, await _complaint(response)))
         return _Reply(response, await _whole(response, seconds=self._endpoint.timeout.read))
 
-    def _opened(self) -> httpx.AsyncClient:
-        if self._http is None:
-            endpoint = self._endpoint
-            transport = self._transport
-            if transport is None:
-                proxy = None if endpoint.proxy is None else httpx.Proxy(endpoint.proxy)
-                transport = wire = Wire(context=_tls_context(endpoint), proxy=proxy)
-                self._tally = wire.tally
-            self._http = httpx.AsyncClient(
-                transport=transport,
-                headers=_headers(endpoint),
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                timeout=httpx.Timeout(
-                    connect=endpoint.timeout.connect,
-                    read=endpoint.timeout.read,
-                    write=_WRITE_SECONDS,
-                    pool=None,
-                ),
-                follow_redirects=False,
-                trust_env=False,
-            )
-        return self._http
+    def _opened(self) -> httpx.AsyncBaseTransport:
+        if self._open is None:
+            self._open = self._transport or self._wire()
+        return self._open
+
+    def _wire(self) -> Wire:
+        proxy = None if self._endpoint.proxy is None else httpx.Proxy(self._endpoint.proxy)
+        wire = Wire(context=_tls_context(self._endpoint), proxy=proxy)
+        self._tally = wire.tally
+        return wire
 
 
 def _fields(ask: Ask) -> dict[str, str]:
@@ -198,7 +192,9 @@ def _headers(endpoint: Endpoint) -> httpx.Headers:
 
     No compression is asked for: a reply is small, and a small reply cannot unfold into a large one.
     """
-    headers = httpx.Headers({"User-Agent": f"watcherd/{__version__}", "Accept-Encoding": "identity"})
+    headers = httpx.Headers(
+        {"User-Agent": f"watcherd/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+    )
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key.get_secret_value()}"
     headers.update({name: value.get_secret_value() for name, value in endpoint.headers.items()})

@@ -22,7 +22,7 @@ import httpx
 
 KEEP_ALIVE = 3.5  # seconds; servers close an idle connection after 5 to 7, and a reused one then breaks
 _READ = 64 * 1024
-_PIECE = 64 * 1024
+_PIECE = 256 * 1024
 _SOCKET_OPTIONS = (  # a server that works for minutes sends nothing meanwhile: notice if it is gone
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
@@ -119,7 +119,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
 class _Layer(Protocol):
     """Something that carries bytes; raises OSError, of which ssl.SSLError is one."""
 
-    async def send(self, data: bytes) -> None: ...
+    async def send(self, data: bytes | memoryview) -> None: ...
 
     async def receive(self) -> bytes:
         """Wait for bytes; none at the end."""
@@ -134,7 +134,7 @@ class _Tcp:
     def __init__(self, raw: socket.socket) -> None:
         self.raw = raw
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         await asyncio.get_running_loop().sock_sendall(self.raw, data)
 
     async def receive(self) -> bytes:
@@ -171,7 +171,7 @@ class _Tls:
                 await self._flush()
                 return
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
             view = view[self._object.write(view) :]
@@ -233,7 +233,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             try:
                 with _core_errors(httpcore.WriteTimeout, httpcore.WriteError):
                     async with asyncio.timeout(timeout):
-                        await self._layer.send(bytes(view[start : start + _PIECE]))
+                        await self._layer.send(view[start : start + _PIECE])
             except httpcore.WriteTimeout:
                 self._listen()  # has it answered, and neither reads on nor hangs up?
                 raise
