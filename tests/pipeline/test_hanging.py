@@ -23,7 +23,7 @@ from watcherd import queue as queue_module
 from watcherd.inbox.storage import SIZE, Storage
 from watcherd.inbox.touch import identity_of
 from watcherd.job import State, WaitReason
-from watcherd.pipeline import shipping
+from watcherd.pipeline import contents
 
 
 @pytest.mark.parametrize("at", ["before it is opened", "while it is sent"])
@@ -127,8 +127,8 @@ async def test_an_upload_whose_storage_falls_silent_gives_its_place_at_the_endpo
             hang.wait()
         return os.pread(fd, count, offset)
 
-    monkeypatch.setattr(shipping, "os", SimpleNamespace(**{**vars(os), "pread": pread}))
-    await admit(world, "inbox", "talk.mp3", 3 * shipping.BLOCK)
+    monkeypatch.setattr(contents, "os", SimpleNamespace(**{**vars(os), "pread": pread}))
+    await admit(world, "inbox", "talk.mp3", 3 * contents.BLOCK)
     serving = asyncio.create_task(world.queue.run())
     try:
         await eventually(lambda: world.events and world.events[-1][0].reason is WaitReason.STORAGE)

@@ -197,7 +197,7 @@ class Survey:
                 raise
             return replace(one, verdict=Verdict.FAIL, rule=error.fault.message)
         finally:
-            original.close()
+            await original.close()
 
 
 # In the inbox's threads.

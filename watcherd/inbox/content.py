@@ -14,9 +14,16 @@ BLOCK = 1 << 20
 
 def quick_key(fd: int, size: int) -> str:
     """Size, and SHA-256 of the first and the last MiB: cheap, and nearly always different where files are."""
-    ends = hashlib.sha256(os.pread(fd, ENDS, 0))
-    ends.update(os.pread(fd, ENDS, max(0, size - ENDS)))
-    return f"{size}-{ends.hexdigest()}"
+    return keys(fd, size)[0]
+
+
+def keys(fd: int, size: int) -> tuple[str, str | None]:
+    """The quick key, and the SHA-256 of the whole file where it is so small that both need the same bytes."""
+    first = os.pread(fd, ENDS, 0)
+    ends = hashlib.sha256(first)
+    whole = ends.hexdigest() if len(first) == size else None
+    ends.update(first if whole is not None else os.pread(fd, ENDS, max(0, size - ENDS)))
+    return f"{size}-{ends.hexdigest()}", whole
 
 
 def sha256_of(fd: int, stop: threading.Event) -> str:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -54,6 +54,8 @@ class Storage:
         self._threads = 0
         self._waiting = 0
         self._closed = False
+        self._asked: set[asyncio.Future[Any]] = set()
+        self._listening: asyncio.TimerHandle | None = None
 
     def submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Queue a call; the future is its result on the running loop. Raises RuntimeError after `close`.
@@ -80,13 +82,23 @@ class Storage:
     async def ask(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `call`, for what changes nothing: it is given up, by a FaultError, when storage falls silent."""
         future = self.submit(fn, *args, **kwargs)
-        try:
-            while not (await asyncio.wait({future}, timeout=min(LISTEN, self._patience)))[0]:
-                if self.silent:
-                    raise FaultError(_not_answering(self._name))
-        finally:
-            future.cancel()
-        return future.result()
+        self._asked.add(future)
+        future.add_done_callback(self._asked.discard)
+        self._keep_listening()
+        return await future
+
+    def _keep_listening(self) -> None:
+        """Look in a while whether what was asked is still worth waiting for."""
+        if self._listening is None and self._asked:
+            loop = asyncio.get_running_loop()
+            self._listening = loop.call_later(min(LISTEN, self._patience), self._listen)
+
+    def _listen(self) -> None:
+        self._listening = None
+        if self.silent:
+            for future in [future for future in self._asked if not future.done()]:
+                future.set_exception(FaultError(_not_answering(self._name)))
+        self._keep_listening()
 
     @property
     def silent(self) -> bool:
@@ -95,10 +107,13 @@ class Storage:
         beats = [pulse.last(thread) for thread in self._busy.copy()]
         return any(beat is not None and now - beat >= self._patience for beat in beats)
 
-    def release(self, descriptor: int) -> None:
-        """Close a descriptor in a thread, and wait for nothing: storage may never answer even that."""
+    def release(self, *descriptors: int) -> None:
+        """Close descriptors in a thread, and wait for nothing: storage may never answer even that.
+
+        A negative one stands for none.
+        """
         with contextlib.suppress(RuntimeError):  # closed already: the program is ending
-            self.submit(os.close, descriptor)
+            self.submit(_close, descriptors)
 
     def close(self) -> None:
         """Accept nothing more. Returns at once; threads end when they have nothing to do."""
@@ -128,8 +143,14 @@ class Storage:
             return None
 
 
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
 def _run(errand: _Errand) -> None:
-    if errand.future.cancelled():
+    if errand.future.done():  # cancelled, or given up
         return
     result, error = None, None
     try:
@@ -141,7 +162,7 @@ def _run(errand: _Errand) -> None:
 
 
 def _settle(future: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
-    if future.cancelled():
+    if future.done():
         return
     if error is None:
         future.set_result(result)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-import threading
 from dataclasses import replace
 
 from watcherd.endpoint.client import Upload
 from watcherd.endpoint.reply import ReplyFormat, read_reply
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.inbox import content
 from watcherd.job import (
     Chosen,
     Cut,
@@ -41,7 +38,6 @@ from watcherd.subtitles.language import judged
 from watcherd.subtitles.merge import PartTranscript, is_doubtful, merge
 from watcherd.transcript import Transcript
 
-FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
 SHORTEST = 16.0  # seconds; a part that is refused for its length or size at this one is given up
 NOTHING = Transcript(segments=())
 _NO_MODEL = frozenset({"model_unknown", "model_forbidden", "model_unavailable"})
@@ -71,8 +67,7 @@ class Answering:
 
     async def recall(self) -> None:
         """Take up what is on record for the job."""
-        answers = self._bench.journal.answers
-        answered, faults = await answers.of(self._job.id), await answers.faults(self._job.id)
+        answered, faults = await self._bench.journal.answers.recall(self._job.id)
         self._bearable = bearable(faults, shortest=SHORTEST)
         if answered.replies and answered.settings is not None:
             refused = bool(faults) and faults[-1][2].code in _NO_MODEL
@@ -90,8 +85,8 @@ class Answering:
 
     def shipping(self) -> Shipping:
         """What is sent of the original, once it is open."""
-        fd, size = self._original.fd, self._job.identity.size
-        return Shipping(fd, size, self._bench, self.settings, bearable=self._bearable)
+        size = self._job.identity.size
+        return Shipping(self._original, size, self._bench, self.settings, bearable=self._bearable)
 
     @property
     def silences(self) -> tuple[tuple[float, float], ...]:
@@ -115,8 +110,8 @@ class Answering:
     async def run(self, tell: Tell) -> None:
         """Reuse what was answered for the same content under the same request settings, or ask for it.
 
-        The whole file is hashed first only where its quick key is known, else beside the requests. Raises
-        what Asking and media passes do.
+        The whole file is hashed first only where its quick key is known, else while it is sent, or beside
+        its parts. Raises what Asking and media passes do.
         """
 
         async def told(event: Event) -> None:
@@ -130,22 +125,17 @@ class Answering:
         await self._tell(Chosen(self.settings))
         for number, fault in self._unreadable.items():
             await self._tell(Refused(fault, number))
-        quick = await bench.storage.ask(content.quick_key, self._original.fd, self._job.identity.size)
-        stop = threading.Event()
-        hashing = asyncio.ensure_future(bench.storage.ask(content.sha256_of, self._original.fd, stop))
-        try:
-            if not self._parts and await bench.journal.answers.knows_content(quick):
-                await self._adopt(await hashing)
-            shipping = self.shipping()
-            failure = None if self.complete else await self._asked(shipping)
-            sha256 = await hashing
-            await self._original.check()
-            await self._tell(Recognised(quick, sha256, self.settings.key, shipping.seconds))
-            if failure is not None:
-                raise failure
-        finally:
-            stop.set()
-            await asyncio.wait({hashing}, timeout=FAREWELL)  # storage may not answer
+        contents = self._original.contents
+        quick = await contents.quick()
+        if not self._parts and await bench.journal.answers.knows_content(quick):
+            await self._adopt(await contents.sha256())
+        shipping = self.shipping()
+        failure = None if self.complete else await self._asked(shipping)
+        sha256 = await contents.sha256()
+        await self._original.check()
+        await self._tell(Recognised(quick, sha256, self.settings.key, shipping.seconds))
+        if failure is not None:
+            raise failure
 
     # What is known.
 
@@ -266,6 +256,7 @@ class Answering:
 
         It ends early where a part turns out to be too much: the next pass knows better.
         """
+        self._original.contents.hash_beside()
         await self._divide(shipping.longest)
         known, only = list(self._parts), self._heard is not None
         missing = {part.number for part in self._missing}

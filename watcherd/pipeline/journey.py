@@ -27,10 +27,10 @@ from watcherd.logs import escaped
 from watcherd.pipeline.answering import Answering
 from watcherd.pipeline.asking import fault_of
 from watcherd.pipeline.bench import Bench
+from watcherd.pipeline.contents import CutShortError
 from watcherd.pipeline.delivering import Delivering
 from watcherd.pipeline.original import Original, WithdrawnError
 from watcherd.pipeline.relay import Relay
-from watcherd.pipeline.shipping import CutShortError
 from watcherd.pipeline.staying import Staying
 from watcherd.retry import STORAGE_PAUSE, GiveUp, PauseEndpoint, RetryAt, Split, decide, tried_for
 
@@ -76,7 +76,7 @@ class Journey:
             where = escaped(os.fsencode(error.filename or self._bench.folder.inbox))
             yield self._waiting(storage_fault(error, doing="reading or delivering a file", where=where))
         finally:
-            self._original.close()
+            await self._original.close()
 
     async def _translated(self) -> AsyncGenerator[Event, None]:
         """Get a transcript, unless the job is to be reported as failed."""

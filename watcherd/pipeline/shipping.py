@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -14,22 +14,18 @@ from watcherd.media.codec import Codec
 from watcherd.media.cut import LEAST_CAP, NEARLY_FULL, Cutting, Stretch
 from watcherd.media.findings import Part as Made
 from watcherd.media.findings import Probe
-from watcherd.media.head import read_head
 from watcherd.media.sniff import Container, refine, sniff, upload_name
 from watcherd.media.stream import Pass
 from watcherd.media.tracks import DEFAULT, choose_track
 from watcherd.pipeline.bench import Bench
+from watcherd.pipeline.contents import Contents
+from watcherd.pipeline.original import Original
 from watcherd.settings import Settings
 
-BLOCK = 1 << 20  # bytes read and sent at a time
 FLAC = ("audio.flac", "audio/flac")
 SMALL = 1_000_000  # bytes; sent as it is, if it is short enough for one request
 LEAST_RATE = 800  # bytes a second of MP3 and WAV, more or less; of others an hour of silence may be a few kB
 LEAN = 1.5 * 18_000  # bytes a second, half as much again as FLAC: more is worth encoding
-
-
-class CutShortError(Exception):
-    """The file became shorter while it was sent."""
 
 
 class Shipping:
@@ -39,10 +35,11 @@ class Shipping:
     """
 
     def __init__(
-        self, fd: int, size: int, bench: Bench, settings: Settings, *, bearable: float = math.inf
+        self, original: Original, size: int, bench: Bench, settings: Settings, *, bearable: float = math.inf
     ) -> None:
         self.seconds: float | None = None  # of audio, once that is known
-        self._fd = fd
+        self._contents = original.contents
+        self._fd = original.fd
         self._size = size
         self._bench = bench
         self._settings = settings
@@ -114,7 +111,7 @@ class Shipping:
         elif not fits or self._settings.track != DEFAULT or not await self._is_lean(container):
             return None
         assert known is not None
-        return self.upload(self._fd, known, self._size)
+        return _upload(known, self._size, self._contents.blocks)
 
     async def track(self) -> int:
         """The index of the audio track to take; raises FaultError where no track fits."""
@@ -184,7 +181,7 @@ class Shipping:
         """A part as an upload; its descriptor stays the caller's."""
         name = upload_name(codec.container)
         assert name is not None
-        return self.upload(made.fd, name, made.bytes)
+        return _upload(name, made.bytes, Contents(self._bench.storage, made.fd, made.bytes).blocks)
 
     def check(self, upload: Upload) -> None:
         """See that a part is within the limit; raises FaultError."""
@@ -193,7 +190,7 @@ class Shipping:
 
     async def _container(self) -> Container | None:
         """What the original is; only a probe tells what an MP4 holds."""
-        container = sniff(await self._bench.storage.ask(read_head, self._fd))
+        container = sniff(await self._contents.head())
         return refine(container, await self._probe()) if container is Container.MP4 else container
 
     async def _probe(self) -> Probe:
@@ -201,19 +198,9 @@ class Shipping:
             self._probed = await self._bench.media.probe(self._fd)
         return self._probed
 
-    def upload(self, fd: int, name: tuple[str, str], size: int) -> Upload:
-        """A file of `size` bytes as an upload that reads it in the inbox's own threads."""
 
-        async def blocks() -> AsyncIterator[bytes]:
-            offset = 0
-            while offset < size:
-                block = await self._bench.storage.ask(os.pread, fd, min(BLOCK, size - offset), offset)
-                if not block:
-                    raise CutShortError
-                offset += len(block)
-                yield block
-
-        return Upload(name=name[0], content_type=name[1], size=size, blocks=blocks)
+def _upload(name: tuple[str, str], size: int, blocks: Callable[[], AsyncIterator[bytes]]) -> Upload:
+    return Upload(name=name[0], content_type=name[1], size=size, blocks=blocks)
 
 
 def _wanted(track: str) -> str | int | list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import threading
 from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,6 @@ from pathlib import Path
 from watcherd.config.model import Folder
 from watcherd.delivery import beside, files, folders, look, names
 from watcherd.faults import FaultError
-from watcherd.inbox import content
 from watcherd.job import Job, Outcome, Plan, Sidecar
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original, WithdrawnError
@@ -45,9 +43,8 @@ class Staying:
             return
         if not await storage.call(_all_stand, self._bench.places.inbox, plan.folder, last.written):
             return
-        if await storage.ask(content.quick_key, self._original.fd, job.identity.size) != last.quick:
-            return
-        if await storage.ask(content.sha256_of, self._original.fd, threading.Event()) == last.sha256:
+        contents = self._original.contents
+        if await contents.quick() == last.quick and await contents.sha256() == last.sha256:
             await self._original.check()
             raise WithdrawnError("unchanged", kept=True)
 
