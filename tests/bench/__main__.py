@@ -5,10 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.bench import encode, long
+from tests.bench import embedded, encode, idle, large, long, many, reaction, sent, startup, throughput
 from tests.bench.measuring import Bench
 
-BENCHES: dict[str, Bench] = {"encode": encode.run, "long": long.run}
+BENCHES: dict[str, Bench] = {
+    "encode": encode.run,
+    "long": long.run,
+    "throughput": throughput.run,
+    "many": many.run,
+    "reaction": reaction.run,
+    "large": large.run,
+    "bytes": sent.run,
+    "idle": idle.run,
+    "embedded": embedded.run,
+    "startup": startup.run,
+}
 
 
 def main(arguments: list[str]) -> None:

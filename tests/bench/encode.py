@@ -46,7 +46,7 @@ def run(*, short: bool) -> Result:
     figures, least = list[Figure](), MANY
     with tempfile.TemporaryDirectory(prefix="watcherd-bench-") as name:
         folder = Path(name)
-        hour = _stereo(folder, seconds)
+        hour = stereo(folder, seconds)
         for codec in OPTIONS:
             pairs = _pairs(hour, codec, short=short)
             ratios = [one / other for one, other in zip(pairs.ours, pairs.theirs, strict=True)]
@@ -61,7 +61,8 @@ def run(*, short: bool) -> Result:
     return Result("encode", f"{seconds:.0f} s of speech as 44.1 kHz stereo WAV", least, figures)
 
 
-def _stereo(folder: Path, seconds: float) -> Path:
+def stereo(folder: Path, seconds: float) -> Path:
+    """An hour, more or less, of speech as 44.1 kHz stereo WAV in a folder; both tracks say the same."""
     talk, hour = folder / "talk.wav", folder / "hour.wav"
     recited(seconds).write(talk)
     _ffmpeg("-i", str(talk), "-ar", "44100", "-ac", "2", str(hour))

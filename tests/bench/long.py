@@ -7,6 +7,11 @@ The endpoint takes 0.02 s for each second of audio, and eight requests at once. 
 
 The time is that of the daemon's log, from the file's settling to its being done. Parts are no sand: with as
 many as there are, eight at a time, the requests take longer than an eighth even if all parts lie ready.
+
+The peer sends whole files, so its user splits this one by hand, by the command that takes least: `ffmpeg`
+that only copies, into WAV pieces as long as our longest parts, which are under the 25 MB that servers take.
+It sends one piece after the other, each once for every format: over ten minutes for all. So it gets one piece
+in each round, and its time for all is extrapolated: splitting, and as many times that piece as there are.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import asyncio
 import heapq
 import json
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,7 +30,10 @@ from pathlib import Path
 
 import psutil
 
+from tests.bench.endpoint import BenchEndpoint
 from tests.bench.measuring import DAEMON, WORKER, Figure, Result, median, peak_memory, rounds
+from tests.bench.peer import FORMATS
+from tests.bench.rival import Rival
 from tests.media.passes import opened
 from tests.running import Event, RunningDaemon, configuration
 from tests.servers.behaviour import Request, Respond
@@ -36,6 +45,7 @@ from watcherd.media.pool import MediaPool
 PACE = 0.02  # seconds that the endpoint takes for a second of audio
 AT_ONCE = 8
 CLOSE = 1.25  # times the ideal
+BY_HAND = 6.0  # times as long as ours: what the peer takes at the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +61,27 @@ class Run:
     worker: float
 
 
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """The peer's way: seconds of splitting and of one piece's requests, and how many pieces there are."""
+
+    splitting: float
+    piece: float
+    pieces: int
+
+    @property
+    def wall(self) -> float:
+        """All that would take; extrapolated."""
+        return self.splitting + self.piece * self.pieces
+
+
 def run(*, short: bool) -> Result:
     """Measure it with parts of the default length; the short one's are shorter."""
     seconds, max_part = (300.0, 60) if short else (3 * 3600.0, 600)
-    runs: list[Run] = []
+    runs, by_hand = list[Run](), list[ByHand]()
 
     def once() -> float:
+        by_hand.append(_by_hand(folder, talk, max_part))
         runs.append(_translated(folder, talk, max_part))
         return runs[-1].wall
 
@@ -66,7 +91,10 @@ def run(*, short: bool) -> Result:
         recited(seconds).write(talk)
         alone = rounds(lambda: asyncio.run(_prepared(talk, max_part)), short=short)
         walls = rounds(once, short=short)
-    figures = _figures(median(alone), PACE * seconds, sorted(runs, key=lambda one: one.wall))
+    figures = (
+        *_figures(median(alone), PACE * seconds, sorted(runs, key=lambda one: one.wall)),
+        *_comparison(runs, by_hand),
+    )
     return Result("long", f"{seconds:.0f} s of speech as 16 kHz mono WAV", len(walls), figures)
 
 
@@ -87,6 +115,17 @@ def _figures(alone: float, asked: float, runs: Sequence[Run]) -> Sequence[Figure
         Figure("requests in flight on average", middle.waited / middle.wall, ""),
         Figure("daemon's most memory", max(one.daemon for one in runs), "MB", DAEMON),
         Figure("worker's most memory", max(one.worker for one in runs), "MB", WORKER),
+    )
+
+
+def _comparison(runs: Sequence[Run], by_hand: Sequence[ByHand]) -> Sequence[Figure]:
+    ratios = [one.wall / our.wall for our, one in zip(runs, by_hand, strict=True)]
+    return (
+        Figure("peer: splitting by hand", median([one.splitting for one in by_hand]), "s"),
+        Figure("peer: one piece", median([one.piece for one in by_hand]), "s"),
+        Figure("peer: pieces", by_hand[0].pieces, ""),
+        Figure("peer, from one piece: all", median([one.wall for one in by_hand]), "s"),
+        Figure("peer, from one piece: times ours", median(ratios), "", least=BY_HAND),
     )
 
 
@@ -137,6 +176,28 @@ def _translated(folder: Path, talk: Path, max_part: int) -> Run:
         daemon=memory,
         worker=worker,
     )
+
+
+def _by_hand(folder: Path, talk: Path, longest: int) -> ByHand:
+    """Split it all, and let the peer translate the first piece; the endpoint takes as long as for ours."""
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as home,
+        BenchEndpoint(PACE * longest) as endpoint,
+        Rival(Path(home), endpoint.base_url) as rival,
+    ):
+        pieces = Path(home, "pieces")
+        pieces.mkdir()
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(talk), "-c", "copy"]
+        command += ["-f", "segment", "-segment_time", str(longest), str(pieces / "%03d.wav")]
+        began = time.monotonic()
+        subprocess.run(command, check=True)
+        splitting = time.monotonic() - began
+        first, *others = sorted(pieces.iterdir())
+        seconds = first.stat().st_size / (2 * RATE)
+        assert abs(seconds - longest) < 1, f"the first piece has {seconds} s"
+        taken = rival.translate(first)
+        assert len(endpoint.seen()) == len(FORMATS)
+    return ByHand(splitting, taken, 1 + len(others))
 
 
 def _answer(request: Request) -> Respond:

@@ -18,18 +18,28 @@ DAEMON, WORKER = 100.0, 150.0  # MB: the most memory that they should have
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of a bench's table; `aim` is the most that it should be, None where nothing is aimed at."""
+    """One line of a bench's table; `most` and `least` are what is aimed at, None where nothing is."""
 
     name: str
     value: float
     unit: str
-    aim: float | None = None
+    most: float | None = None
+    least: float | None = None
+
+    @property
+    def aim(self) -> str:
+        """The aim in words: `< 1.3` or `> 0.9`; empty where there is none."""
+        bounds = (("> ", self.least), ("< ", self.most))
+        return " ".join(f"{sign}{bound:g}" for sign, bound in bounds if bound is not None)
 
     @property
     def verdict(self) -> str:
-        if self.aim is None:
+        """Whether the aim was reached; empty where there is none."""
+        if not self.aim:
             return ""
-        return "reached" if self.value <= self.aim else "MISSED"
+        too_much = self.most is not None and self.value > self.most
+        too_little = self.least is not None and self.value < self.least
+        return "MISSED" if too_much or too_little else "reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +55,8 @@ class Result:
         width = max(len(figure.name) for figure in self.figures)
         rows = [f"{self.bench}: {self.about}; rounds: {self.rounds}"]
         for one in self.figures:
-            aim = "" if one.aim is None else f"aim {one.aim:g}"
-            rows.append(f"  {one.name:{width}} {one.value:10.2f} {one.unit:6} {aim:9} {one.verdict}".rstrip())
+            row = f"  {one.name:{width}} {one.value:10.3f} {one.unit:8} {one.aim:12} {one.verdict}"
+            rows.append(row.rstrip())
         return "\n".join(rows)
 
     def json(self) -> str:
