@@ -26,10 +26,12 @@ def keys(fd: int, size: int) -> tuple[str, str | None]:
     return f"{size}-{ends.hexdigest()}", whole
 
 
-def sha256_of(fd: int, stop: threading.Event) -> str:
-    """SHA-256 of the whole file, in constant memory; of less when it is stopped."""
-    whole = hashlib.sha256()
-    offset = 0
+def sha256_of(fd: int, stop: threading.Event, begun: hashlib._Hash | None = None, offset: int = 0) -> str:
+    """SHA-256 of the whole file, in constant memory; of less when it is stopped.
+
+    `begun` is of the file up to `offset` already, and goes on from there.
+    """
+    whole = begun or hashlib.sha256()
     while not stop.is_set() and (block := os.pread(fd, BLOCK, offset)):
         whole.update(block)
         pulse.beat()

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from watcherd.endpoint.client import Upload
 from watcherd.faults import Fault, FaultError, Remedy, Scope
@@ -18,7 +19,7 @@ from watcherd.media.sniff import Container, refine, sniff, upload_name
 from watcherd.media.stream import Pass
 from watcherd.media.tracks import DEFAULT, choose_track
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.contents import Contents
+from watcherd.pipeline.contents import blocks_of
 from watcherd.pipeline.original import Original
 from watcherd.settings import Settings
 
@@ -181,7 +182,7 @@ class Shipping:
         """A part as an upload; its descriptor stays the caller's."""
         name = upload_name(codec.container)
         assert name is not None
-        return _upload(name, made.bytes, Contents(self._bench.storage, made.fd, made.bytes).blocks)
+        return _upload(name, made.bytes, partial(blocks_of, self._bench.storage, made.fd, made.bytes))
 
     def check(self, upload: Upload) -> None:
         """See that a part is within the limit; raises FaultError."""
