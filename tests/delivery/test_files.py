@@ -263,6 +263,8 @@ def test_nothing_is_written_through_a_link_under_the_name_of_a_temporary_file(
     victim.write_bytes(STRANGER)
     (world.target / "sub" / f".watcherd-{JOB}-{number}.tmp").symlink_to(victim)
     assert world.deliver() == Delivered()
+    assert victim.read_bytes() == STRANGER
+    assert world.deliver() == Delivered()  # which removes what the first call does not look for
     world.assert_delivered()
     assert victim.read_bytes() == STRANGER
 
@@ -277,6 +279,7 @@ def test_what_stands_under_the_name_of_an_original_put_aside_gets_a_name_of_its_
     else:
         (world.root / "victim").write_bytes(STRANGER)
         planted.symlink_to(world.root / "victim")
+    world.fresh = False
     assert world.deliver() == Delivered()
     assert world.files(world.target) == world.delivered
     assert world.files(world.inbox) == {"sub/talk (2).mp3": STRANGER}
@@ -431,3 +434,13 @@ def test_a_report_is_not_sought_through_a_link(world: World) -> None:
 
 def test_a_name_too_long_to_have_a_report_beside_it_has_none(world: World) -> None:
     assert not clear_report(Place(world.target), b"sub/" + b"x" * 251 + b".mp3")
+
+
+def test_a_first_delivery_by_links_keeps_what_stands_under_the_name_of_an_original_put_aside(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Machine(refuse_flag=errno.EINVAL).install(monkeypatch)
+    (world.inbox / "sub" / f".watcherd-{JOB}.original").write_bytes(STRANGER)
+    assert world.deliver() == Delivered()
+    assert world.files(world.target) == world.delivered
+    assert STRANGER in world.files(world.inbox).values()

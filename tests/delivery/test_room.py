@@ -109,6 +109,7 @@ def test_what_a_stop_left_half_written_makes_room_first(
     world = World(tmp_path)
     left = world.target / "sub" / f".watcherd-{JOB}-1.tmp"
     left.write_bytes(b"half a copy")
+    world.fresh = False
     taken = SimpleNamespace(f_blocks=100, f_frsize=4 * KIB, f_bfree=0, f_bavail=0)
     free = SimpleNamespace(f_blocks=100, f_frsize=4 * KIB, f_bfree=50, f_bavail=50)
     monkeypatch.setattr(os, "fstatvfs", lambda _: taken if left.exists() else free)

@@ -114,6 +114,7 @@ class World:
     far: Path | None = None  # the done folder's place, if it is to be elsewhere
     outcome: Outcome = Outcome.DONE
     name: bytes = b"talk.mp3"
+    fresh: bool = True  # whether nothing was delivered yet, nor left behind
     inbox: Path = field(init=False)
     target: Path = field(init=False)
     contents: Mapping[bytes, bytes] = field(init=False)
@@ -152,6 +153,7 @@ class World:
         )
 
     def deliver(self) -> Result:
+        fresh, self.fresh = self.fresh, False  # a stop leaves something from the first call on
         inbox_fd = os.open(self.inbox, os.O_RDONLY | os.O_DIRECTORY)
         try:
             return deliver(
@@ -162,6 +164,7 @@ class World:
                 identity=self.identity,
                 target=Place(self.target),
                 contents=self.contents,
+                fresh=fresh,
             )
         finally:
             os.close(inbox_fd)

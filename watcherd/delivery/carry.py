@@ -49,7 +49,7 @@ class Delivery:
         Raises FaultError, and writes nothing, where there is no room for it; OSError as the system does.
         """
         try:
-            result = self._resumed()
+            result = self._unmovable() if self.sidecars.fresh else self._resumed()
             if result is None:
                 self._see_room()
                 result = self._sidecars() or self._original()
@@ -207,6 +207,7 @@ class Delivery:
     def _retire(self) -> None:
         """Remove the original's old name, which may be another file's by now: so it is put aside first."""
         assert self.source_fd is not None
+        self._settle_aside()
         with contextlib.suppress(FileNotFoundError):
             os.rename(self.name, self._aside, src_dir_fd=self.source_fd, dst_dir_fd=self.source_fd)
             aside, arrived = os.lstat(self._aside, dir_fd=self.source_fd), self._arrived()

@@ -39,11 +39,13 @@ def deliver(
     identity: Identity,
     target: Place,
     contents: Mapping[bytes, bytes],
+    fresh: bool = False,
 ) -> Result:
     """Write the sidecars and move the original, so that after a stop the same call ends in the same place.
 
     `path` is relative to the inbox, `identity` that of the file that settled, `target` the done or failed
     folder, `contents` what each of the plan's sidecars holds: the same bytes in every call for one plan.
+    `fresh` says that this is the job's first call, so that nobody has to look for what a stop left.
     No file is replaced and none removed but our own. Raises FaultError where a folder cannot be made for
     what stands in its place or where there is no room, and OSError as the system does; the plan can then be
     carried out later.
@@ -60,7 +62,7 @@ def deliver(
             name=name,
             source_fd=source_fd,
             target_fd=target_fd,
-            sidecars=Sidecars(folder_fd=target_fd, job_id=job_id, contents=contents),
+            sidecars=Sidecars(folder_fd=target_fd, job_id=job_id, contents=contents, fresh=fresh),
         )
         return delivery.run()
 

@@ -22,13 +22,16 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class Sidecars:
     """What one job writes into one folder: contents by name, in the order of its plan.
 
-    `published` are our files under their final names, as they were then.
+    `published` are our files under their final names, as they were then. Where it is `fresh`, the only
+    temporary files are those that are `begun` now.
     """
 
     folder_fd: int
     job_id: int
     contents: Mapping[bytes, bytes]
+    fresh: bool = False
     published: dict[bytes, os.stat_result] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
 
     @property
     def numbered(self) -> list[tuple[int, bytes]]:
@@ -37,7 +40,7 @@ class Sidecars:
 
     def put(self, number: int, name: bytes) -> bool:
         """See that a sidecar stands under its final name; False where that is taken."""
-        status = self.ours(name)
+        status = None if self.fresh else self.ours(name)
         if status is None:
             self.write(number, self.contents[name])
             status = self.publish(number, name)
@@ -64,9 +67,12 @@ class Sidecars:
     def create(self, number: int, mode: int) -> int:
         """Open a new temporary file, in the place of one that a stop left."""
         temporary = self.temporary(number)
-        with contextlib.suppress(FileNotFoundError):
+        self.begun.add(number)
+        try:
+            return os.open(temporary, _CREATE, mode, dir_fd=self.folder_fd)
+        except FileExistsError:
             os.unlink(temporary, dir_fd=self.folder_fd)
-        return os.open(temporary, _CREATE, mode, dir_fd=self.folder_fd)
+            return os.open(temporary, _CREATE, mode, dir_fd=self.folder_fd)
 
     def publish(self, number: int, name: bytes) -> os.stat_result | None:
         """Give a temporary file its final name; return its state, None where the name is taken."""
@@ -74,6 +80,7 @@ class Sidecars:
         try:
             if not publish.move(self.folder_fd, temporary, self.folder_fd, name):
                 os.unlink(temporary, dir_fd=self.folder_fd)
+            self.begun.discard(number)
         except FileExistsError:
             return None
         return os.lstat(name, dir_fd=self.folder_fd)
@@ -101,7 +108,8 @@ class Sidecars:
 
     def clean(self, first: int) -> None:
         """Remove this job's temporary files from number `first` on."""
-        for number in range(first, FIRST + len(self.contents)):
+        everything = range(first, FIRST + len(self.contents))
+        for number in self.begun.intersection(everything) if self.fresh else everything:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.temporary(number), dir_fd=self.folder_fd)
 

@@ -131,6 +131,9 @@ class Connection:
         if not errands:
             return
         with transaction(self.raw):
+            if len(errands) == 1:
+                errands[0].run()  # the transaction itself is what is undone
+                return
             for errand in errands:
                 self.raw.execute("SAVEPOINT errand")
                 try:

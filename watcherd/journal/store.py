@@ -103,7 +103,7 @@ class Journal:
         return await self._connection.write(self._add, inbox, path, identity)
 
     async def record(self, *moves: Move) -> None:
-        """Record moves, with what their events carry and who is to hear of them: all or none.
+        """Record moves of one job, with what their events carry and who is to hear of them: all or none.
 
         Raises StaleMoveError.
         """
@@ -146,25 +146,31 @@ class Journal:
 
         The file that settled first goes first.
         """
-        delivering = await self.unfinished(inbox, besides=besides)
-        return delivering or await self._next(inbox, State.QUEUED, "settled_at", besides)
+        states = (State.DELIVERING, State.QUEUED)
+        return await self._connection.read(self._next, inbox, states, "settled_at", besides)
 
     async def unfinished(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
         """The delivery of an inbox to go on with next, `besides` those."""
-        return await self._next(inbox, State.DELIVERING, "settled_at", besides)
+        states = (State.DELIVERING,)
+        return await self._connection.read(self._next, inbox, states, "settled_at", besides)
 
     async def probing(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
         """The queued job of an inbox to probe an endpoint with, `besides` those: the one left alone longest.
 
         So a file that an endpoint fails over does not keep the others from finding out that it is well.
         """
-        return await self._next(inbox, State.QUEUED, "changed_at", besides)
+        states = (State.QUEUED,)
+        return await self._connection.read(self._next, inbox, states, "changed_at", besides)
 
-    async def _next(self, inbox: str, state: State, order: str, besides: Collection[int]) -> Job | None:
-        others = "id NOT IN (SELECT value FROM json_each(?))"
-        where = f"inbox = ? AND state = ? AND {others} ORDER BY {order}, id LIMIT 1"
-        found = await self._jobs(where, inbox, state, json.dumps(list(besides)))
-        return found[0] if found else None
+    def _next(self, inbox: str, states: Sequence[State], order: str, besides: Collection[int]) -> Job | None:
+        """The first job of an inbox in the first of these states that has any, `besides` those."""
+        others, given = "id NOT IN (SELECT value FROM json_each(?))", json.dumps(list(besides))
+        query = f"SELECT * FROM jobs WHERE inbox = ? AND state = ? AND {others} ORDER BY {order}, id LIMIT 1"
+        for state in states:
+            row = self._connection.raw.execute(query, (inbox, state, given)).fetchone()
+            if row is not None:
+                return job_from(row)
+        return None
 
     async def due(self, now: float) -> list[Job]:
         """Waiting jobs whose time has come."""
@@ -245,29 +251,29 @@ class Journal:
 
     def _record(self, moves: Sequence[Move]) -> None:
         now, execute = self._clock.now(), self._connection.raw.execute
+        before, after = moves[0].before, moves[-1].after
+        moved = execute(
+            "UPDATE jobs SET state = ?, attempts = ?, crashes = ?, reason = ?, until = ?, plan = ?,"
+            " fault = ?, warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
+            (
+                after.state,
+                after.attempts,
+                after.crashes,
+                after.reason,
+                after.until,
+                None if after.plan is None else plan_text(after.plan),
+                None if after.fault is None else fault_text(after.fault),
+                json.dumps(after.warnings),
+                now,
+                before.id,
+                before.state,
+            ),
+        )
+        if moved.rowcount != 1:
+            refused = ", ".join(type(move.event).__name__ for move in moves)
+            raise StaleMoveError(f"job {before.id} is not {before.state}; {refused} refused")
         for move in moves:
-            before, after = move.before, move.after
-            moved = execute(
-                "UPDATE jobs SET state = ?, attempts = ?, crashes = ?, reason = ?, until = ?, plan = ?,"
-                " fault = ?, warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
-                (
-                    after.state,
-                    after.attempts,
-                    after.crashes,
-                    after.reason,
-                    after.until,
-                    None if after.plan is None else plan_text(after.plan),
-                    None if after.fault is None else fault_text(after.fault),
-                    json.dumps(after.warnings),
-                    now,
-                    before.id,
-                    before.state,
-                ),
-            )
-            if moved.rowcount != 1:
-                refused = type(move.event).__name__
-                raise StaleMoveError(f"job {before.id} is not {before.state}; {refused} refused")
-            record_detail(execute, before, after, move.event, now=now)
+            record_detail(execute, move.before, move.after, move.event, now=now)
             insert_notices(execute, move.notices)
 
     def _prune(self, jobs_before: float, replies_before: float) -> int:

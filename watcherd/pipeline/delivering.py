@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -51,25 +51,25 @@ class Delivering:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Choose names, record them, carry the plan out; with other names if one was taken meanwhile."""
-        plan = self._job.plan
+        plan, fresh = self._job.plan, self._job.plan is None
         while True:
             if plan is None:
                 plan = replace(await self._choose_names(), cues=numbers_of(self._bench.folder.cues))
                 warnings = () if self._transcript is None else self._transcript.warnings
                 yield Planned(plan, warnings, self._fault)
             contents = await self._contents(plan)
-            match await self._carried_out(plan, contents):
+            match await self._carried_out(plan, contents, fresh=fresh):
                 case files.Delivered():
                     yield Delivered(written(contents) if plan.stays and self._fault is None else ())
                     return
                 case files.NameTaken():
-                    plan = None
+                    plan, fresh = None, False
                 case files.Vanished():
                     raise WithdrawnError("vanished")
                 case files.Changed():
                     raise WithdrawnError("changed")
 
-    async def _carried_out(self, plan: Plan, contents: Mapping[bytes, bytes]) -> files.Result:
+    async def _carried_out(self, plan: Plan, contents: Mapping[bytes, bytes], *, fresh: bool) -> files.Result:
         bench = self._bench
         if plan.stays:
             return await self._staying.carry_out(plan, contents)
@@ -85,15 +85,13 @@ class Delivering:
             identity=self._job.identity,
             target=self._target(plan.outcome),
             contents=contents,
+            fresh=fresh,
         )
 
     async def _choose_names(self) -> Plan:
-        bench, path = self._bench, self._job.path
+        bench = self._bench
         if bench.folder.stays:
             return await self._staying.plan() if self._fault is None else self._staying.plan_report()
-        if bench.beside is None:
-            # A file that was moved back from failed leaves its old report there: it is out of date.
-            await bench.storage.call(files.clear_report, bench.places.failed, path)
         while True:
             async with bench.planning:  # what is free is looked up and taken by one at a time
                 plan = await self._free_names()
@@ -109,17 +107,15 @@ class Delivering:
         outcome = Outcome.DONE if self._fault is None else Outcome.FAILED
         formats = bench.folder.formats if self._fault is None else ("report",)
         folder, _, name = path.rpartition(b"/")
-        target, below, standing = self._target(outcome), folder, b""
+        plan = partial(_planned, path, outcome, formats, bench.folder.sidecar_name)
+        reserved = bench.journal.names.within(folder)
         if bench.beside is not None:
-            target, below, standing = Place(bench.beside), b"", name
-        return await bench.storage.call(
-            files.choose,
-            target,
-            below,
-            partial(_planned, path, outcome, formats, bench.folder.sidecar_name),
-            reserved=bench.journal.names.within(folder),
-            passed_over=standing,
-        )
+            target = Place(bench.beside)
+            return await bench.storage.call(
+                files.choose, target, b"", plan, reserved=reserved, passed_over=name
+            )
+        target, failed = self._target(outcome), bench.places.failed
+        return await bench.storage.call(_chosen, target, folder, plan, reserved, failed=failed, path=path)
 
     async def _contents(self, plan: Plan) -> Mapping[bytes, bytes]:
         transcript = self._transcript
@@ -166,3 +162,17 @@ def _planned(
     path: bytes, outcome: Outcome, formats: Sequence[str], sidecar_name: str, taken: Container[bytes]
 ) -> Plan:
     return names.plan(path=path, outcome=outcome, formats=formats, sidecar_name=sidecar_name, taken=taken)
+
+
+def _chosen(
+    target: Place,
+    folder: bytes,
+    plan: Callable[[Container[bytes]], Plan],
+    reserved: Collection[bytes],
+    *,
+    failed: Place,
+    path: bytes,
+) -> Plan:
+    """Choose names. A file that was moved back from failed left its old report there: it is out of date."""
+    files.clear_report(failed, path)
+    return files.choose(target, folder, plan, reserved=reserved)
