@@ -7,10 +7,10 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from watcherd import pulse
@@ -49,10 +49,11 @@ class Storage:
         self._idle = idle
         self._patience = patience
         self._busy: set[int] = set()
-        self._errands: deque[_Errand] = deque()
-        self._lock = threading.Condition(threading.Lock())
+        self._errands: SimpleQueue[_Errand | None] = SimpleQueue()
+        self._lock = threading.Lock()
         self._threads = 0
-        self._waiting = 0
+        self._waiting = 0  # threads that no errand in the queue counts on
+        self._backlog = 0  # errands in the queue that no thread was free for
         self._closed = False
         self._asked: set[asyncio.Future[Any]] = set()
         self._listening: asyncio.TimerHandle | None = None
@@ -67,9 +68,11 @@ class Storage:
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"storage {self._name} is closed")
-            self._errands.append(_Errand(partial(fn, *args, **kwargs), future, loop))
-            if len(self._errands) <= self._waiting or self._threads == self._size:
-                self._lock.notify()
+            self._errands.put(_Errand(partial(fn, *args, **kwargs), future, loop))
+            if self._waiting:
+                self._waiting -= 1
+            elif self._threads == self._size:
+                self._backlog += 1
             else:
                 self._threads += 1
                 threading.Thread(target=self._serve, name=f"storage {self._name}", daemon=True).start()
@@ -119,7 +122,8 @@ class Storage:
         """Accept nothing more. Returns at once; threads end when they have nothing to do."""
         with self._lock:
             self._closed = True
-            self._lock.notify_all()
+            for _ in range(self._threads):
+                self._errands.put(None)
 
     def _serve(self) -> None:
         thread = threading.get_ident()
@@ -128,19 +132,28 @@ class Storage:
             self._busy.add(thread)
             _run(errand)
             self._busy.discard(thread)
+            with self._lock:  # is there an errand for it, or may the next one count on it?
+                if self._backlog:
+                    self._backlog -= 1
+                else:
+                    self._waiting += 1
             del errand  # an idle thread keeps neither arguments nor results alive
         pulse.end()
 
     def _next(self) -> _Errand | None:
-        """The next errand; None when this thread is to end."""
-        with self._lock:
-            self._waiting += 1
-            self._lock.wait_for(lambda: self._errands or self._closed, timeout=self._idle)
-            self._waiting -= 1
-            if self._errands:
-                return self._errands.popleft()
-            self._threads -= 1
-            return None
+        """The next errand, for a thread that an errand is meant for; None when it is to end."""
+        while True:
+            try:
+                errand = self._errands.get(timeout=self._idle)
+            except Empty:
+                errand = None
+            if errand is not None:
+                return errand
+            with self._lock:
+                if self._closed or self._waiting:  # else one is on its way, and counts on a thread
+                    self._waiting = max(0, self._waiting - 1)
+                    self._threads -= 1
+                    return None
 
 
 def _close(descriptors: Sequence[int]) -> None:
