@@ -5,13 +5,12 @@ The one caller of `step`. Who hears of a move (log, listener, hooks) hears of wh
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from watcherd.clock import Clock
 from watcherd.config.model import Folder
-from watcherd.job import FINAL, Chosen, Cut, Event, Job, Recognised, State, step
+from watcherd.job import FINAL, Event, Job, State, step
 from watcherd.journal.notices import Draft
 from watcherd.journal.store import Journal, Move
 from watcherd.notify.announcer import Announcer
@@ -65,14 +64,3 @@ class Mover:
         self._teller.tell(job, move.event)
         if self._listener is not None:
             self._listener(job, move.event)
-
-
-def can_wait(event: Event) -> bool:
-    """Whether nothing outside hangs on an event: it may be recorded with the next one, or never."""
-    match event:
-        case Chosen() | Recognised():
-            return True
-        case Cut():  # a file that is sent as it is; bounds of parts are worth keeping
-            return math.isinf(event.part.end)
-        case _:
-            return False

@@ -33,11 +33,12 @@ from watcherd.job import (
 )
 from watcherd.journal.ledger import Kind, StoredPause
 from watcherd.journal.store import Journal, StaleMoveError
-from watcherd.moving import Listener, Mover, can_wait
+from watcherd.moving import Listener, Mover
 from watcherd.notify.announcer import Announcer
 from watcherd.notify.news import News
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.journey import Journey
+from watcherd.pipeline.relay import can_wait
 from watcherd.trouble import Trouble
 
 log = structlog.get_logger()

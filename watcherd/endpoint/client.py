@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 import time
 from collections.abc import Callable
@@ -141,8 +142,10 @@ class Client:
         headers = self._headers.copy()
         if body is not None:
             headers.update(body.headers)
+        address = _parsed(url)
+        headers.setdefault("Host", address.netloc.decode("ascii"))
         request = httpx.Request(
-            method, url, headers=headers, content=body, extensions={"timeout": self._timeout}
+            method, address, headers=headers, stream=body, extensions={"timeout": self._timeout}
         )
         try:
             response = await transport.handle_async_request(request)
@@ -175,6 +178,12 @@ class Client:
         wire = Wire(context=_tls_context(self._endpoint), proxy=proxy)
         self._tally = wire.tally
         return wire
+
+
+@functools.cache
+def _parsed(url: str) -> httpx.URL:
+    """An endpoint has two of them."""
+    return httpx.URL(url)
 
 
 def _fields(ask: Ask) -> dict[str, str]:
