@@ -1,7 +1,7 @@
 """The running inbox: hints, walks and looks in, settled files out through `Desk.admit`. One asyncio task.
 
-Watch first, then scan: nothing falls between the two. Everything below happens in one task, one call into the
-inbox's threads at a time; `warden` keeps the folder itself.
+Watch first, then scan: nothing falls between the two. All happens in one task, one call into the inbox's
+threads at a time; `warden` keeps the folder itself.
 """
 
 from __future__ import annotations
@@ -320,20 +320,20 @@ class Intake:
     # Looks, and what they lead to.
 
     async def _look_around(self, ground: Ground) -> None:
-        """Look at what is due; hand over what has settled, in the order of the names."""
+        """Look at what is due; hand over what has settled, in the order of the names, and all at once."""
         asked = self._clock.monotonic()
         paths = self._arrivals.take_due(asked, LOOKS)
         if not paths:
             return
         looks = await self._warden.call(ground.look_at, paths)
-        inquiry = Inquiry(self._window)
-        settled = []
+        inquiry, settled = Inquiry(self._window), {}
         for path, seen in zip(paths, looks, strict=True):
-            outcome = await self._weigh(path, seen, inquiry, asked)
-            if outcome is not None:
-                settled.append((path, outcome.identity))
-        for path, identity in sorted(settled, key=lambda item: item[0]):
-            await self._hand_over(path, identity)
+            if (outcome := await self._weigh(path, seen, inquiry, asked)) is not None:
+                settled[path] = outcome.identity
+        handing = [self._hand_over(path, settled[path]) for path in sorted(settled)]
+        for ended in await asyncio.gather(*handing, return_exceptions=True):
+            if ended is not None:
+                raise ended
 
     async def _weigh(self, path: bytes, seen: Look, inquiry: Inquiry, asked: float) -> Settled | None:
         """Enter one look. A job of the same file ends the arrival; one of another file has to go first."""
