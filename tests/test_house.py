@@ -44,6 +44,7 @@ ROOMS = (
     "place",
     "children",
     "logs",
+    "escaping",
     "systemd",
     "trouble",
 )
@@ -94,6 +95,7 @@ PURE = (
     "status/sites.py",
     "status/login.py",
     "control.py",
+    "escaping.py",
     "journal/rows.py",
     "job.py",
     "retry.py",
@@ -122,6 +124,8 @@ WORLD = {
 }
 HEAVY = {"av", "ctranslate2", "faster_whisper", "numpy", "onnxruntime"}  # only children need these
 SERVING = {"fastapi", "starlette", "uvicorn"}  # the daemon's, a tenth of a second; never a fast command's
+LOGGING = {"structlog", "rich", "pygments"}  # a twentieth of a second; what only asks logs nothing
+ASKING = ("watcherd.cli.app", "watcherd.cli.status", "watcherd.cli.steer", "watcherd.cli.why")
 MODULES = sorted(path for path in HOUSE.rglob("*.py"))
 
 
@@ -187,8 +191,11 @@ def test_the_daemon_starts_without_the_application_that_nobody_asked_yet() -> No
 
 
 def test_commands_that_only_ask_load_no_web_framework_and_no_http_client() -> None:
-    modules = ("watcherd.cli.app", "watcherd.cli.status", "watcherd.cli.steer", "watcherd.cli.why")
-    assert not loaded_by(*modules) & (HEAVY | SERVING | {"httpx"})
+    assert not loaded_by(*ASKING) & (HEAVY | SERVING | {"httpx"})
+
+
+def test_commands_that_only_ask_load_neither_the_log_nor_what_it_draws_with() -> None:
+    assert not loaded_by(*ASKING) & LOGGING
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)

@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from watcherd import logs
+from watcherd.escaping import escaped
 
 SAY = """
 import logging, sys, structlog
@@ -96,7 +97,7 @@ def test_a_librarys_warning_becomes_one_of_our_lines(capsys: pytest.CaptureFixtu
 def test_every_control_character_of_a_name_is_escaped() -> None:
     turning = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
     for code in (*range(0x20), *range(0x7F, 0xA0), *turning):
-        assert chr(code) not in logs.escaped(chr(code).encode())
+        assert chr(code) not in escaped(chr(code).encode())
 
 
 def test_the_journal_gets_each_line_with_its_priority() -> None:

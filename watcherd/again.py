@@ -22,13 +22,13 @@ from watcherd.control import Retried
 from watcherd.delivery import back, folders, look
 from watcherd.delivery.names import REPORT
 from watcherd.delivery.result import Changed, Vanished
+from watcherd.escaping import escaped
 from watcherd.faults import FaultError
 from watcherd.inbox.content import sha256_of
 from watcherd.inbox.storage import Storage
 from watcherd.job import FINAL, Job, State
 from watcherd.journal.reader import Reader, reading
 from watcherd.journal.store import Journal
-from watcherd.logs import escaped
 from watcherd.pipeline.bench import Places
 from watcherd.place import Place
 

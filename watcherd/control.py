@@ -9,12 +9,14 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from watcherd.delivery.pieces import Piece
 from watcherd.faults import Fault
 from watcherd.job import Job
 from watcherd.journal.ledger import Kind
+
+if TYPE_CHECKING:
+    from watcherd.delivery.pieces import Piece  # only the daemon reads any
 
 
 class RefusedError(Exception):

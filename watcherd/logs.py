@@ -16,13 +16,9 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from watcherd.escaping import escaped, harmless
 from watcherd.trouble import Trouble
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F, *range(0x80, 0xA0))} | {
-    # What breaks a line or turns its direction: a name could pass itself off as another.
-    code: f"\\u{code:04x}"
-    for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-}
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "exception": 3, "critical": 2}  # syslog(3)
 _LIBRARY_LINES = 1000  # different ones that are counted apart
 
@@ -132,10 +128,5 @@ def printable(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMap
         if isinstance(value, bytes):
             event[key] = escaped(value)
         elif isinstance(value, str):
-            event[key] = value.translate(_CONTROL)
+            event[key] = harmless(value)
     return event
-
-
-def escaped(name: bytes) -> str:
-    """A file name as text that is safe on a terminal and in a log."""
-    return name.decode("utf-8", "backslashreplace").translate(_CONTROL)

@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from watcherd.logs import escaped
+from watcherd.escaping import escaped
 
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -15,6 +15,7 @@ from watcherd.config.model import Config, Endpoint, Folder
 from watcherd.control import EndpointLive, InboxLive, Live, Rejected, Retried, Target, find
 from watcherd.delivery.pieces import Piece, piece
 from watcherd.endpoint.gates import Gates
+from watcherd.escaping import escaped
 from watcherd.faults import FaultError, storage_fault
 from watcherd.inbox.condition import Condition
 from watcherd.inbox.intake import Intake
@@ -22,7 +23,6 @@ from watcherd.inbox.storage import Storage
 from watcherd.job import Job, State
 from watcherd.journal.ledger import Kind
 from watcherd.journal.store import Journal
-from watcherd.logs import escaped
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue
 from watcherd.status.doors import Doors

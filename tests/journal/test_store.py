@@ -41,8 +41,8 @@ from watcherd.job import (
     step,
 )
 from watcherd.journal.answers import StoredReply
+from watcherd.journal.errors import JournalError
 from watcherd.journal.ledger import Kind, StoredPause
-from watcherd.journal.opening import JournalError
 from watcherd.journal.reader import Progress, reading
 from watcherd.journal.store import LEARNED_KEPT, Journal, Move, StaleMoveError
 from watcherd.settings import Settings

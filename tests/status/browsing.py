@@ -22,7 +22,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Req
 from tests.audio import clip
 from tests.running import RunningDaemon, configuration
 from tests.servers.endpoint import LocalEndpoint, error
-from watcherd.logs import escaped
+from watcherd.escaping import escaped
 
 CHROMIUM = shutil.which("chromium") or ""
 need_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs the chromium program")

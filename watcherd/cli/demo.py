@@ -19,6 +19,7 @@ from watcherd.cli.loading import in_state_folder
 from watcherd.cli.progress import Steps
 from watcherd.config.load import parse
 from watcherd.daemon import Daemon
+from watcherd.escaping import escaped
 from watcherd.job import (
     Delivered,
     Event,
@@ -32,7 +33,6 @@ from watcherd.job import (
     Sending,
     Started,
 )
-from watcherd.logs import escaped
 from watcherd.state import StateFolder
 
 CLIP = "hallo.flac"

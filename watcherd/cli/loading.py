@@ -11,7 +11,7 @@ import typer
 from watcherd.cli.exits import Exit
 from watcherd.config.load import ConfigError, find, load
 from watcherd.config.model import Config
-from watcherd.journal.opening import JournalError
+from watcherd.journal.errors import JournalError
 from watcherd.state import LockedError, StateFolder
 from watcherd.status.listening import ControlSocketError
 

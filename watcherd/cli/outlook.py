@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from watcherd.logs import escaped
+from watcherd.escaping import escaped
 
 NOTHING, ORIGINAL = "nothing", "original"  # what is sent, where it is none of the codecs
 SHORT = 40  # characters of a file's name before its columns give way

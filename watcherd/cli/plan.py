@@ -22,11 +22,11 @@ from watcherd.clock import SystemClock
 from watcherd.config.model import Config, Folder
 from watcherd.endpoint.gates import Gates
 from watcherd.endpoint.past import Past
+from watcherd.escaping import escaped
 from watcherd.faults import FaultError
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import ignore_lease_signal
 from watcherd.journal.viewing import view
-from watcherd.logs import escaped
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.state import StateFolder, cache_folder

@@ -14,11 +14,11 @@ from pathlib import Path
 from watcherd.cli.checks import Check
 from watcherd.cli.outlook import Verdict
 from watcherd.config.model import Folder
+from watcherd.escaping import escaped
 from watcherd.faults import Fault
 from watcherd.job import ACTIVE, FINAL, Job, Outcome, State
 from watcherd.journal.ledger import StoredPause
 from watcherd.journal.reader import Asked, Seen
-from watcherd.logs import escaped
 
 # What to do about a rule that a file fails; what it found is said before.
 _ADVICE = {

@@ -15,6 +15,7 @@ from dataclasses import replace
 from watcherd.cli.checks import checks
 from watcherd.cli.costs import Naming, cost_of
 from watcherd.cli.outlook import Foreseen, Outlook, Verdict
+from watcherd.escaping import escaped
 from watcherd.faults import FaultError, Scope
 from watcherd.inbox.accept import MARKER, Rules, accept, accept_folder, accept_name, covers, holders, rules_of
 from watcherd.inbox.accept import Kind as NameKind
@@ -25,7 +26,6 @@ from watcherd.inbox.scan import Walk
 from watcherd.inbox.settle import Kind
 from watcherd.inbox.touch import look, marked_folder, open_folder
 from watcherd.job import Job
-from watcherd.logs import escaped
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.original import Original, WithdrawnError
 from watcherd.pipeline.staying import Staying

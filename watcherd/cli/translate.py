@@ -26,11 +26,11 @@ from watcherd.config.load import ConfigError, find, parse
 from watcherd.config.model import Config, Folder, Format
 from watcherd.endpoint.gates import Gates
 from watcherd.endpoint.past import Past
+from watcherd.escaping import escaped
 from watcherd.inbox.storage import Storage
 from watcherd.inbox.touch import identity_of
 from watcherd.job import Delivered, Event, Job, Outcome, Postponed, Started, Withdrawn
 from watcherd.journal.store import Journal
-from watcherd.logs import escaped
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline.bench import Bench
 from watcherd.queue import Queue

@@ -23,6 +23,7 @@ from watcherd.cli.outlook import Verdict
 from watcherd.cli.story import Chapter, Story, tell
 from watcherd.cli.where import Kind, Spot, nearest, spots
 from watcherd.config.model import Config, Folder
+from watcherd.escaping import escaped
 from watcherd.inbox.accept import covers, holders, rules_of
 from watcherd.inbox.condition import Reach
 from watcherd.inbox.root import visit
@@ -32,7 +33,6 @@ from watcherd.job import Outcome
 from watcherd.journal.ledger import Kind as Paused
 from watcherd.journal.ledger import StoredPause
 from watcherd.journal.reader import Reader, Seen, reading
-from watcherd.logs import escaped
 from watcherd.place import Place
 from watcherd.promptly import promptly
 from watcherd.state import StateFolder

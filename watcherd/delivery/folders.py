@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from watcherd.escaping import escaped
 from watcherd.faults import LINK_HINT, Fault, FaultError, Remedy, Scope
-from watcherd.logs import escaped
 from watcherd.place import Place
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

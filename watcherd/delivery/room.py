@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from watcherd.escaping import escaped
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.logs import escaped
 
 _LARGEST_RESERVE = 16 << 20
 _SHARE = 100  # a reserve of one part in so many of a small disk, for folders, and for others who write

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from watcherd.faults import Fault
-from watcherd.journal.connection import Connection
 from watcherd.journal.rows import Row, fault_from, fault_text
+
+if TYPE_CHECKING:
+    from watcherd.journal.connection import Connection  # commands use the rest, and no thread
 
 # An endpoint's own fault costs no minutes: nobody has heard the audio.
 HEARD = "(fault IS NULL OR json_extract(fault, '$.scope') = 'file')"

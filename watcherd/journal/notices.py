@@ -6,9 +6,12 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from watcherd.journal.connection import Connection
 from watcherd.journal.rows import Row
+
+if TYPE_CHECKING:
+    from watcherd.journal.connection import Connection  # commands use the rest, and no thread
 
 Execute = Callable[[str, Sequence[object]], sqlite3.Cursor]
 

@@ -12,12 +12,9 @@ from pathlib import Path
 import structlog
 
 from watcherd.clock import Clock
+from watcherd.journal.errors import JournalError
 
 log = structlog.get_logger()
-
-
-class JournalError(Exception):
-    """The journal cannot be used; the text says why and what to do."""
 
 
 class _DamagedError(Exception):

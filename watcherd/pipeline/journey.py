@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from watcherd.endpoint.gate import ClosedError, OverBudgetError
+from watcherd.escaping import escaped
 from watcherd.faults import Fault, FaultError, Remedy, Scope, storage_fault
 from watcherd.job import (
     CRASHES,
@@ -23,7 +24,6 @@ from watcherd.job import (
     Withdrawn,
 )
 from watcherd.journal.store import Attempt
-from watcherd.logs import escaped
 from watcherd.pipeline.answering import Answering
 from watcherd.pipeline.asking import fault_of
 from watcherd.pipeline.bench import Bench

@@ -15,9 +15,9 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from watcherd.control import InboxLive
+from watcherd.escaping import escaped
 from watcherd.job import FINAL, Job, State
 from watcherd.journal.reader import Reader, Seen, Wanted, reading
-from watcherd.logs import escaped
 from watcherd.status import history
 from watcherd.status.jobshapes import FileDetail, JobDetail, JobList
 from watcherd.status.mediatypes import type_of

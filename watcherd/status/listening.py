@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from watcherd.logs import escaped
+from watcherd.escaping import escaped
 from watcherd.state import StateFolder
 
 LONGEST = 107  # bytes; the system's field for a socket's path has 108, with a zero at the end

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 
 from watcherd import __version__
 from watcherd.control import EndpointLive, InboxLive, Live, Retried
+from watcherd.escaping import escaped
 from watcherd.faults import Fault
 from watcherd.job import State
 from watcherd.journal.reader import Progress, Reader, Seen
-from watcherd.logs import escaped
 from watcherd.status.shapes import (
     Counts,
     DaemonStatus,
