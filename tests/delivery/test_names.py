@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from watcherd.config.kinds import Format
 from watcherd.delivery import names
-from watcherd.delivery.names import LONGEST, Existing, kept_report, plan, plan_beside, sidecar_names
+from watcherd.delivery.names import (
+    LONGEST,
+    Existing,
+    kept_report,
+    plan,
+    plan_beside,
+    sidecar_names,
+    usual_names,
+)
 from watcherd.job import Outcome, Plan
 
 ALL = ("srt", "vtt", "txt")
@@ -227,6 +235,18 @@ def beside(
         ours=set(ours),
     )
     return [sidecar.name for sidecar in plan_.sidecars]
+
+
+@given(file_names, formats_, patterns)
+@example(b"x" * 247 + b".m4a", ["srt"], "{stem}.{lang}")
+@example(b"talk.m4a", ["m4a", "srt"], "{stem}")
+@example(b"{name}.mp3", ["srt"], "{stem}")
+def test_the_quick_way_gives_the_names_of_the_same_sidecars(
+    name: bytes, formats: list[str], pattern: str
+) -> None:
+    found = sidecar_names(name, formats=formats, sidecar_name=pattern)
+    quick = usual_names(name, formats=tuple(formats), sidecar_name=pattern)
+    assert quick == tuple(sidecar.name for sidecar in found)
 
 
 @given(file_names, formats_, patterns)

@@ -12,12 +12,14 @@ from watcherd.inbox.accept import (
     Rules,
     accept,
     accept_folder,
+    accept_name,
     covers,
     holders,
+    is_media,
     rules_of,
     was_partial,
 )
-from watcherd.inbox.medianames import HOLDERS, MEDIA
+from watcherd.inbox.medianames import HOLDERS, MEDIA, PARTIAL_SUFFIXES
 
 RULES = Rules()
 
@@ -261,3 +263,35 @@ def test_sidecars_cover_only_what_stays_and_is_to_be_skipped(
     folder = Folder.model_validate({"inbox": Path("/in"), "endpoint": "any", **settings})
     rules = rules_of(folder, ())
     assert (rules.formats, rules.sidecar_name) == (formats, "{name}")
+
+
+# What the rules look at, put together at random: most of it says something else elsewhere in a name.
+pieces = st.sampled_from(
+    [
+        *(b".", b"..", b"~", b"~$", b"#", b"talk", b"f137", b"-1", b"temp", b"part-Frag1", b"Icon\r", b"\n"),
+        *(
+            b"syncthing",
+            b"~1a",
+            b"in",
+            b"pending-7-",
+            b"ocTransferId1",
+            b"goutputstream-",
+            b"Ab12Cd",
+            b"\xff",
+        ),
+        *(b".mp3", b".MP3", b".db", b".watcherd-", *PARTIAL_SUFFIXES),
+    ]
+)
+file_names = st.builds(
+    lambda beginning, rest, end: b"".join([beginning, *rest, end]),
+    st.sampled_from([b"", b".", b"~", b"~$", b"#", b".in.", b".syncthing."]),
+    st.lists(pieces, min_size=1, max_size=4),
+    st.sampled_from([b".mp3", b".MP3", b""]),
+)
+settings = st.sampled_from([RULES, Rules(include=("*.part", "talk*")), Rules(exclude=("*talk*", "*.MP3"))])
+
+
+@given(st.sampled_from([b"", b".a/", b"a.part/b/"]), file_names, settings)
+def test_the_quick_answer_is_that_of_the_rules(folder: bytes, name: bytes, rules: Rules) -> None:
+    path = folder + name
+    assert is_media(path, rules) is (accept_name(path, rules=rules).kind is Kind.MEDIA)

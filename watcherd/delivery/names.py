@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import Literal, assert_never
 
@@ -54,6 +55,27 @@ def plan(
 def sidecar_names(name: bytes, *, formats: Sequence[str], sidecar_name: str) -> tuple[Sidecar, ...]:
     """Return the sidecars that stand beside a file of this name which stays where it is."""
     return _free_beside(name, formats, sidecar_name, taken=())
+
+
+def usual_names(name: bytes, *, formats: tuple[str, ...], sidecar_name: str) -> tuple[bytes, ...]:
+    """Return the names of `sidecar_names`: at once for almost every file, since a scan asks for all."""
+    before, is_whole, ends, longest = _usual(formats, sidecar_name)
+    base = before + (name if is_whole else split(name)[0])
+    if len(base) + longest <= LONGEST and len(name) <= LONGEST:
+        names = tuple([base + end for end in ends])
+        if name not in names:
+            return names
+    return tuple(one.name for one in sidecar_names(name, formats=formats, sidecar_name=sidecar_name))
+
+
+@lru_cache
+def _usual(formats: tuple[str, ...], sidecar_name: str) -> tuple[bytes, bool, tuple[bytes, ...], int]:
+    """A pattern taken apart: what comes before the name, whether that is whole, what may follow, how long."""
+    pattern = sidecar_name.encode().replace(b"{lang}", LANGUAGE)
+    is_whole = b"{name}" in pattern
+    before, _, after = pattern.partition(b"{name}" if is_whole else b"{stem}")
+    ends = tuple(after + suffix for suffix in _suffixes(formats).values())
+    return before, is_whole, ends, max(map(len, ends), default=0)
 
 
 def plan_beside(
@@ -130,12 +152,16 @@ def _candidates(
         base, suffixes = _Base("{name}", extension), {"report": REPORT}
     else:
         base = _Base(sidecar_name, extension)
-        suffixes = {one: _SUFFIXES.get(one, b"." + one.encode()) for one in formats}
+        suffixes = _suffixes(formats)
         if any(base.of(stem) + suffix == name for suffix in suffixes.values()):
             base = _Base("{name}", extension)  # else the original would stand in its own sidecar's place
     longest = max(map(len, suffixes.values()), default=0)
     for one in _numbered(stem, min(LONGEST - len(extension), base.room(LONGEST - longest))):
         yield one + extension, tuple(Sidecar(base.of(one) + end, kind) for kind, end in suffixes.items())
+
+
+def _suffixes(formats: Sequence[str]) -> dict[str, bytes]:
+    return {one: _SUFFIXES.get(one, b"." + one.encode()) for one in formats}
 
 
 @dataclass(frozen=True, slots=True)

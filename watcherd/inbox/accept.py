@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from watcherd.config.model import Folder
-from watcherd.delivery.names import sidecar_names
+from watcherd.delivery.names import usual_names
 from watcherd.inbox import globs
 from watcherd.inbox.medianames import (
     FOREIGN_FOLDERS,
@@ -22,6 +22,7 @@ from watcherd.inbox.medianames import (
     PARTIAL_FOLDERS,
     PARTIAL_NAMES,
     PARTIAL_SUFFIXES,
+    UNFINISHED,
 )
 
 OURS = b".watcherd-"  # how the name of everything begins that a delivery writes before it is published
@@ -111,6 +112,14 @@ def accept_name(path: bytes, *, rules: Rules, siblings: Collection[bytes] = ()) 
     return Verdict(Kind.MEDIA, why)
 
 
+def is_media(path: bytes, rules: Rules) -> bool:
+    """Whether `accept_name` would say MEDIA, without the reason: quick, since a scan asks for every name."""
+    if rules.include or rules.exclude:
+        return accept_name(path, rules=rules).kind is Kind.MEDIA
+    name = _name(path)
+    return _extension(name) in MEDIA and not name.startswith(b".") and not UNFINISHED.fullmatch(name)
+
+
 def accept_folder(folder: bytes, *, rules: Rules) -> Verdict:
     """Judge a folder by its path relative to the inbox: MEDIA means that files below it may be."""
     for rule in FOLDER_RULES:
@@ -129,8 +138,7 @@ def covers(name: bytes, rules: Rules) -> tuple[bytes, ...]:
     """The names that, all of them beside a file of this name, say that there is nothing to do; or none."""
     if not rules.formats:
         return ()
-    sidecars = sidecar_names(name, formats=rules.formats, sidecar_name=rules.sidecar_name)
-    return tuple(sidecar.name for sidecar in sidecars)
+    return usual_names(name, formats=rules.formats, sidecar_name=rules.sidecar_name)
 
 
 def was_partial(path: bytes) -> bool:

@@ -73,6 +73,18 @@ LITTER = (
 )
 """Whole names of files that a desktop leaves behind, and what they are."""
 
+UNFINISHED = re.compile(
+    b"|".join(
+        (
+            rb".*(?:%s)" % b"|".join(map(re.escape, PARTIAL_SUFFIXES)),
+            *(form for form, _ in _PARTIAL_NAMES),
+            *(form.pattern for form, _ in LITTER),
+        )
+    ),
+    re.IGNORECASE | re.DOTALL,
+)
+"""Any name of the three tables: one look for all the names that are none."""
+
 FOREIGN_FOLDERS = {
     b"__macosx": "macOS archive leftovers",
     b"$recycle.bin": "the Windows recycle bin",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from watcherd.inbox.accept import MARKER, Kind, Rules, accept_folder, accept_name, covers, holders
+from watcherd.inbox.accept import MARKER, Kind, Rules, accept_folder, covers, holders, is_media
 from watcherd.inbox.medianames import HOLDERS
 from watcherd.inbox.reconcile import Found, Listing
 from watcherd.inbox.touch import identity_of, open_beneath
@@ -79,9 +79,7 @@ class Walk:
             if entry.is_dir(follow_symlinks=False):
                 if accept_folder(path, rules=self._rules).kind is Kind.MEDIA:
                     folders.append(path)
-            elif accept_name(path, rules=self._rules).kind is Kind.MEDIA and entry.is_file(
-                follow_symlinks=False
-            ):
+            elif is_media(path, self._rules) and entry.is_file(follow_symlinks=False):
                 media[path] = entry
             else:
                 ignored += 1
