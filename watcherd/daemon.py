@@ -17,7 +17,6 @@ from watcherd.clock import SystemClock
 from watcherd.config.load import ConfigError, load
 from watcherd.config.model import Config
 from watcherd.control import Rejected
-from watcherd.delivery import files
 from watcherd.endpoint.gates import Gates
 from watcherd.endpoint.past import Past
 from watcherd.faults import FaultError
@@ -32,7 +31,7 @@ from watcherd.notify.announcer import Announcer
 from watcherd.notify.news import both
 from watcherd.notify.sender import Sender
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.stock import take_stock
+from watcherd.pipeline.stock import clear_up, look_at_targets, take_stock
 from watcherd.queue import Queue
 from watcherd.retry import Policy
 from watcherd.state import StateFolder, cache_folder
@@ -46,6 +45,7 @@ log = structlog.get_logger()
 PATIENCE = 300.0  # seconds that --once waits for a pause or a backoff
 ONCE_TICK = 0.1
 PRUNE_EVERY = 24 * 3600.0
+FIRST_SCANS = 600.0  # seconds that the first pruning waits for them
 TEMPORARY = 75  # EX_TEMPFAIL
 TIDYING = 15.0  # seconds beyond stop_grace in which a stop is over, even with storage that hangs
 
@@ -333,7 +333,14 @@ class Daemon:
         return False
 
     async def _prune(self, queue: Queue) -> None:
-        """Forget once a day what is older than the configuration wants to keep."""
+        """Forget once a day what is older than the configuration wants to keep.
+
+        The first time waits for the first scans, which are in a hurry. Storage that hangs ends no scan.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SCANS):
+                for intake in list(self._intakes.values()):
+                    await intake.surveyed.wait()
         while True:
             for bench in [bench for bench in self._benches.values() if bench.folder.stays]:
                 await take_stock(bench)
@@ -375,22 +382,12 @@ async def _stop(rooms: _Rooms, grace: float) -> None:
 async def _attend(intake: Intake, bench: Bench) -> None:
     """Watch one inbox until cancelled, whatever the storage of its targets does."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_look_at_targets(bench))
+        tasks.create_task(_prepare(intake, bench))
         await intake.run()
 
 
-async def _look_at_targets(bench: Bench) -> None:
-    """Say at the start which done or failed folder is missing, and clear up what a lost move left."""
-    folder = bench.folder
-    targets = () if folder.stays else (bench.places.done, bench.places.failed)
-    for place in targets:
-        target = place.path
-        inside = target.is_relative_to(folder.inbox)  # then it is made when it is first needed
-        if not inside and not await bench.storage.call(os.path.isdir, target):
-            hint = f"Create it: mkdir -p {target}, or mount what belongs there."
-            log.warning("folder.missing", inbox=folder.name, path=str(target), hint=hint)
-    for place in (*targets, bench.places.inbox):
-        with contextlib.suppress(OSError, FaultError):  # a delivery that needs the folder says what is wrong
-            is_over = await bench.journal.what_is_over()
-            swept = await bench.storage.call(files.sweep, place, is_over=is_over)
-            log.debug("folder.swept", inbox=folder.name, path=str(place.path), files=swept)
+async def _prepare(intake: Intake, bench: Bench) -> None:
+    """Look after the folders of an inbox; what takes long waits until it is known what lies there."""
+    await look_at_targets(bench)
+    await intake.surveyed.wait()
+    await clear_up(bench)

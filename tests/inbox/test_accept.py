@@ -268,7 +268,20 @@ def test_sidecars_cover_only_what_stays_and_is_to_be_skipped(
 # What the rules look at, put together at random: most of it says something else elsewhere in a name.
 pieces = st.sampled_from(
     [
-        *(b".", b"..", b"~", b"~$", b"#", b"talk", b"f137", b"-1", b"temp", b"part-Frag1", b"Icon\r", b"\n"),
+        *(
+            b".",
+            b"..",
+            b"~",
+            b"~$",
+            b"#",
+            b"talk",
+            b".f137",
+            b"-1",
+            b".temp",
+            b"part-Frag1",
+            b"Icon\r",
+            b"\n",
+        ),
         *(
             b"syncthing",
             b"~1a",
@@ -284,7 +297,7 @@ pieces = st.sampled_from(
 )
 file_names = st.builds(
     lambda beginning, rest, end: b"".join([beginning, *rest, end]),
-    st.sampled_from([b"", b".", b"~", b"~$", b"#", b".in.", b".syncthing."]),
+    st.sampled_from([b"", b".", b"~", b"~$", b"#", b".in.", b"~syncthing~"]),
     st.lists(pieces, min_size=1, max_size=4),
     st.sampled_from([b".mp3", b".MP3", b""]),
 )

@@ -550,3 +550,29 @@ async def test_an_inbox_that_is_told_to_end_as_a_hint_comes_ends(
     task.cancel()
     storage.close()
     assert ended
+
+
+async def test_nobody_waits_for_the_first_scan_of_an_inbox_that_is_missing(
+    tmp_path: Path, desk: FakeDesk
+) -> None:
+    async with at_work(folder_at(tmp_path / "away"), desk, wait=False) as intake:
+        await eventually(intake.surveyed.is_set)
+        assert intake.state.scanned is None
+
+
+async def test_nobody_waits_for_the_first_scan_of_an_inbox_whose_desk_is_in_trouble(
+    inbox: Path, desk: FakeDesk
+) -> None:
+    desk.fault = FaultError(
+        Fault(scope=Scope.MACHINE, code="disk_full", message="no", hint="space", remedy=Remedy.PAUSE)
+    )
+    async with at_work(folder_at(inbox), desk, wait=False) as intake:
+        await eventually(intake.surveyed.is_set)
+        assert intake.state.scanned is None
+
+
+async def test_an_inbox_is_surveyed_once_it_is_scanned(inbox: Path, desk: FakeDesk) -> None:
+    async with at_work(folder_at(inbox), desk, wait=False) as intake:
+        assert not intake.surveyed.is_set()
+        await intake.surveyed.wait()
+        assert intake.state.scanned is not None

@@ -76,6 +76,8 @@ class Intake:
         inbox: Place | None = None,
         meter: Meter | None = None,
     ) -> None:
+        self.surveyed = asyncio.Event()
+        """Set once the first scan is over, or has to wait for something that is in trouble."""
         self._meter = meter or Meter()
         self._folder = folder
         self._window = Window(desk, folder)
@@ -140,10 +142,13 @@ class Intake:
                 try:
                     await self._turn()
                 except (OSError, LockedByOtherError) as error:
-                    await self._lose_ground()
+                    self._forget()
+                    await self._warden.leave()
                     self._warden.blame(error)
+                    self.surveyed.set()
                 except FaultError as error:
                     self._put_off(error.fault)
+                    self.surveyed.set()
                 await self._rest()
         finally:
             await self._warden.bid_farewell()
@@ -183,10 +188,6 @@ class Intake:
             self._rounds = Rounds(now)
         elif tended is Tended.HEALED:
             self._rounds.request(now)
-
-    async def _lose_ground(self) -> None:
-        self._forget()
-        await self._warden.leave()
 
     def _forget(self) -> None:
         """What was seen of one folder says nothing about another in its place."""
@@ -230,10 +231,7 @@ class Intake:
         ground = self._warden.ground
         if ground is None or accept(path, rules=ground.rules).kind is not NameKind.MEDIA:
             return
-        self._notice(path, now, renamed=before is not None and was_partial(before))
-
-    def _notice(self, path: bytes, now: float, *, renamed: bool = False, missed: bool = False) -> None:
-        self._arrivals.notice(path, now, renamed=renamed, missed=missed)
+        self._arrivals.notice(path, now, renamed=before is not None and was_partial(before))
 
     # Scans.
 
@@ -263,6 +261,7 @@ class Intake:
         self._walk = None
         scanned = self._rounds.finish()
         self._scanned_at = self._clock.now()
+        self.surveyed.set()
         self._rounds.plan(self._clock.monotonic() + self._warden.take_account(scanned))
         self._troubles["desk"].over()
         if not scanned.unread and self._troubles["unread"].over():
@@ -283,7 +282,7 @@ class Intake:
                     self._come_upon(found, now, is_new=found.path not in kept)
                 case Changed(job, found):
                     await self._window.withdraw(job, "changed")
-                    self._notice(found.path, now)
+                    self._arrivals.notice(found.path, now)
                 case Gone(job):
                     gone.append(job)
                 case _ as unreachable:
@@ -296,11 +295,11 @@ class Intake:
         entry = self._arrivals.get(found.path)
         if entry is None:
             missed = is_new and self._rounds.tells_first_of(found)
-            self._notice(found.path, now, missed=missed)
+            self._arrivals.notice(found.path, now, missed=missed)
             return
         seen = entry.arrival.look
         if seen is not None and (seen.identity != found.identity or entry.arrival.held != found.held):
-            self._notice(found.path, now, missed=True)
+            self._arrivals.notice(found.path, now, missed=True)
 
     async def _miss(self, ground: Ground, jobs: Sequence[Job]) -> None:
         """A listing lacks jobs' files. Looks have the last word: a busy folder's listing may lack a name."""
@@ -310,7 +309,7 @@ class Intake:
                 await self._window.withdraw(job, _WITHDRAWN.get(seen.kind, "vanished"))
             elif seen.identity is not None and seen.identity != job.identity:
                 await self._window.withdraw(job, "changed")
-                self._notice(job.path, self._clock.monotonic())
+                self._arrivals.notice(job.path, self._clock.monotonic())
 
     def _say_unread(self, listing: Listing) -> None:
         if listing.error and self._troubles["unread"].met(self._clock.monotonic()):

@@ -37,13 +37,17 @@ class Kept:
         rows = await self._connection.select(query, inbox, folder)
         return {row["path"]: (row["size"], row["mtime_ns"]) for row in rows}
 
-    async def paths(self, inbox: str, *, after: bytes, limit: int) -> list[bytes]:
-        """The next paths of an inbox in the order of folder and name; b"" begins."""
+    async def paths(self, inbox: str, *, after: bytes, limit: int) -> dict[bytes, bool]:
+        """The next paths of an inbox in the order of folder and name, and which are noted as missing.
+
+        b"" begins.
+        """
         query = (
-            "SELECT path FROM kept WHERE inbox = ? AND (folder, path) > (?, ?) ORDER BY folder, path LIMIT ?"
+            "SELECT path, missing_since IS NOT NULL AS missing FROM kept"
+            " WHERE inbox = ? AND (folder, path) > (?, ?) ORDER BY folder, path LIMIT ?"
         )
         rows = await self._connection.select(query, inbox, _folder(after), after, limit)
-        return [row["path"] for row in rows]
+        return {row["path"]: bool(row["missing"]) for row in rows}
 
     async def failed(self, inbox: str) -> list[Job]:
         """The jobs of files that stay though they failed."""
