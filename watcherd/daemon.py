@@ -109,6 +109,7 @@ class Daemon:
             queue = rooms.queue
             while not self._stopping.is_set() and not await self._worked_off(rooms):  # noqa: ASYNC110 - no event says so
                 await asyncio.sleep(ONCE_TICK)
+            await queue.forget(self._config.keep)  # the run may be over before its own turn to prune
             waiting = (
                 self._stopping.is_set()
                 or queue.open_count

@@ -60,7 +60,7 @@ async def test_the_hash_is_that_of_the_whole_file(
                 assert await sent(contents) == body
         case "broken off":
             async with aclosing(contents.blocks()) as blocks:
-                assert await anext(blocks) == body[:BLOCK]
+                assert body.startswith(await anext(blocks))
         case "beside":
             contents.hash_beside()
             assert await sent(contents) == body

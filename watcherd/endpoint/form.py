@@ -64,21 +64,21 @@ class Form(httpx.AsyncByteStream):
             await self._pieces.aclose()
 
     async def _body(self) -> AsyncGenerator[bytes, None]:
-        yield self._before
-        left = self._upload.size
+        before, left = self._before, self._upload.size
         blocks = self._upload.blocks()
         try:
             async for block in blocks:
                 left -= len(block)
                 if left < 0:
                     break
-                yield block
+                yield before + block if before else block
+                before = b""
         finally:
             if isinstance(blocks, AsyncGenerator):
                 await blocks.aclose()
         if left:
             raise FaultError(_CHANGED)
-        yield self._after
+        yield before + self._after
 
     def _field(self, name: str, value: str) -> str:
         head = f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'

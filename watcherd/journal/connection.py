@@ -33,8 +33,13 @@ class _Errand:
     error: BaseException | None = None
 
     def run(self) -> None:
-        if not self.future.cancelled():
-            self.result = self.work()
+        self.result = None if self.future.cancelled() else self.work()
+
+    def try_to_run(self) -> None:
+        try:
+            self.run()
+        except BaseException as error:  # noqa: BLE001 - a thread's outermost frame; the caller gets it
+            self.error = error
 
     def settle(self) -> None:
         if self.future.done():  # cancelled
@@ -82,7 +87,7 @@ class Connection:
         """Do blocking work within a transaction, and come back once it is on disk.
 
         Others may share the transaction, and see each other's rows; what one of them raises undoes that one
-        alone. Raises FaultError as `read` does.
+        alone, for which all may be done twice. Raises FaultError as `read` does.
         """
         return await self._done(self._writes, lambda: work(*values))
 
@@ -114,36 +119,25 @@ class Connection:
                     self._working = False
                     return
             for errand in reads:
-                try:
-                    errand.run()
-                except BaseException as error:  # noqa: BLE001 - a thread's outermost frame; the caller gets it
-                    errand.error = error
+                errand.try_to_run()
             self._settle(reads)
-            try:
-                self._write_all(writes)
-            except BaseException as error:  # noqa: BLE001 - as above: nothing of it is on disk
-                for errand in writes:
-                    errand.error = error
+            if writes and not self._is_written(writes) and len(writes) > 1:
+                for errand in writes:  # so that each fails alone
+                    self._is_written([errand])
             self._settle(writes)
 
-    def _write_all(self, errands: Sequence[_Errand]) -> None:
-        """All that do not fail, or nothing; raises sqlite3.Error where SQLite gave up the transaction."""
-        if not errands:
-            return
-        with transaction(self.raw):
-            if len(errands) == 1:
-                errands[0].run()  # the transaction itself is what is undone
-                return
-            for errand in errands:
-                self.raw.execute("SAVEPOINT errand")
-                try:
+    def _is_written(self, errands: Sequence[_Errand]) -> bool:
+        """All in one transaction, or nothing: then their error says why."""
+        error: BaseException | None = None
+        try:
+            with transaction(self.raw):
+                for errand in errands:
                     errand.run()
-                except BaseException as error:  # the caller gets it
-                    if not self.raw.in_transaction:
-                        raise
-                    errand.error = error
-                    self.raw.execute("ROLLBACK TO errand")
-                self.raw.execute("RELEASE errand")
+        except BaseException as raised:  # noqa: BLE001 - a thread's outermost frame; the callers get it
+            error = raised
+        for errand in errands:
+            errand.error = error
+        return error is None
 
     def _settle(self, errands: Sequence[_Errand]) -> None:
         def settle() -> None:
