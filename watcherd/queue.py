@@ -79,6 +79,8 @@ class Queue:
         self._withdrawals: list[tuple[int, str]] = []
         self._turn = 0
         self._release_held_up = False
+        self._next_due: float | None = None  # UTC seconds; of the jobs that wait, once that is known
+        self._knows_due = False
         self._stopped = asyncio.Event()
         self._ended = asyncio.Event()  # whether the loop is over, or has not begun
         self._ended.set()
@@ -124,14 +126,17 @@ class Queue:
 
     async def _release(self) -> float | None:
         """Let the jobs go on whose wait is over; when the next one's is, UTC seconds."""
-        now, next_due = self._clock.now(), await self._journal.next_due()
+        if not self._knows_due:
+            self._knows_due = True  # until a job waits, or waits no more
+            self._next_due = await self._journal.next_due()
+        now, next_due = self._clock.now(), self._next_due
         due = [] if next_due is None or next_due > now else await self._journal.due(now)
         if self._release_held_up:
             due += [job for job in await self._journal.held_up() if job not in due]
             self._release_held_up = False
         for job in due:
             await self._move(job, Due())
-        return await self._journal.next_due() if due else next_due
+        return await self._release() if due else next_due
 
     async def _wait_for_journal(self, fault: Fault) -> None:
         """Nothing can be recorded, so nothing is started: say so, and try again in a while."""
@@ -365,6 +370,8 @@ class Queue:
     async def _move(self, job: Job, *events: Event) -> Job:
         bench = self._bench_of.get(job.id)
         moved = await self._mover.move(job, *events, folder=None if bench is None else bench.folder)
+        if State.WAITING in {job.state, moved.state}:
+            self._knows_due = False
         if moved.state in FINAL:
             self._open[_folder_of(moved)] -= 1
         return moved

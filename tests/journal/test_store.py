@@ -382,7 +382,7 @@ async def test_faults_come_back_with_the_part_and_the_length_of_what_was_asked_f
     )
     job = await moved(journal, job, SENDING, Replied(b"", "srt"), Refused(replace(FAULT, code="empty_body")))
     await moved(journal, job, SENDING)
-    _, faults = await journal.answers.recall(job.id)
+    faults = (await journal.answers.recall(job.id, None)).faults
     found = [(part, seconds, fault.code) for part, seconds, fault in faults]
     assert found == [(3, None, "undecodable"), (0, 12.5, "empty_body")]
 

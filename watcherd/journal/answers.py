@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from watcherd.faults import Fault
@@ -45,6 +45,20 @@ class Answered:
         """Whether nothing is left to ask for."""
         whole = self.heard is not None or any(part.end == float("inf") for part in self.parts)
         return bool(self.parts) and whole and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a journey begins with.
+
+    `faults` are what ended those of its requests that ended with one: part, seconds of its audio (None where
+    they were not known), fault; the oldest first. `is_known` says that a file of the same size, beginning and
+    end was answered before.
+    """
+
+    answered: Answered
+    faults: Sequence[tuple[int, float | None, Fault]]
+    is_known: bool
 
 
 class Answers:
@@ -89,12 +103,14 @@ class Answers:
         seconds = (await self._connection.select(query, job_id))[0]["seconds"]
         return None if seconds is None else float(seconds)
 
-    async def recall(self, job_id: int) -> tuple[Answered, list[tuple[int, float | None, Fault]]]:
-        """What is on record for a job, and what ended those of its requests that ended with a fault.
+    async def recall(self, job_id: int, quick: str | None) -> Recalled:
+        """What is on record for a job, and for content with its quick key, if that is given."""
 
-        Faults with part and seconds of its audio, None where they were not known; the oldest first.
-        """
-        return await self._connection.read(lambda: (self._of(job_id), self._faults(job_id)))
+        def read() -> Recalled:
+            is_known = quick is not None and self._knows(quick)
+            return Recalled(self._of(job_id), self._faults(job_id), is_known)
+
+        return await self._connection.read(read)
 
     def _faults(self, job_id: int) -> list[tuple[int, float | None, Fault]]:
         query = "SELECT part, seconds, fault FROM requests WHERE job_id = ? AND fault IS NOT NULL ORDER BY id"
@@ -103,8 +119,11 @@ class Answers:
 
     async def knows_content(self, quick: str) -> bool:
         """Whether a file of the same size, beginning and end was answered before."""
+        return await self._connection.read(self._knows, quick)
+
+    def _knows(self, quick: str) -> bool:
         query = "SELECT 1 FROM jobs JOIN replies ON job_id = id WHERE quick = ? LIMIT 1"
-        return bool(await self._connection.select(query, quick))
+        return self._connection.raw.execute(query, (quick,)).fetchone() is not None
 
     async def to(self, sha256: str, request: str) -> Answered | None:
         """What the newest job with the same content and request settings was answered."""

@@ -64,10 +64,13 @@ class Answering:
         self._bearable = math.inf  # seconds of audio in one request
         self._next = 1  # number of the next part
         self._sent = False
+        self._is_known = False  # whether such a file was answered before
 
     async def recall(self) -> None:
         """Take up what is on record for the job."""
-        answered, faults = await self._bench.journal.answers.recall(self._job.id)
+        quick = await self._original.contents.quick() if self._job.plan is None else None
+        recalled = await self._bench.journal.answers.recall(self._job.id, quick)
+        answered, faults, self._is_known = recalled.answered, recalled.faults, recalled.is_known
         self._bearable = bearable(faults, shortest=SHORTEST)
         if answered.replies and answered.settings is not None:
             refused = bool(faults) and faults[-1][2].code in _NO_MODEL
@@ -121,13 +124,12 @@ class Answering:
             await tell(self._counted(event))
 
         self._tell = told
-        bench = self._bench
         await self._tell(Chosen(self.settings))
         for number, fault in self._unreadable.items():
             await self._tell(Refused(fault, number))
         contents = self._original.contents
         quick = await contents.quick()
-        if not self._parts and await bench.journal.answers.knows_content(quick):
+        if not self._parts and self._is_known:
             await self._adopt(await contents.sha256())
         shipping = self.shipping()
         failure = None if self.complete else await self._asked(shipping)
