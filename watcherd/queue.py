@@ -128,7 +128,11 @@ class Queue:
         """Let the jobs go on whose wait is over; when the next one's is, UTC seconds."""
         if not self._knows_due:
             self._knows_due = True  # until a job waits, or waits no more
-            self._next_due = await self._journal.next_due()
+            try:
+                self._next_due = await self._journal.next_due()
+            except FaultError:
+                self._knows_due = False
+                raise
         now, next_due = self._clock.now(), self._next_due
         due = [] if next_due is None or next_due > now else await self._journal.due(now)
         if self._release_held_up:

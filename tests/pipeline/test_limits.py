@@ -14,9 +14,11 @@ import pytest
 from tests.audio import clip, made, need_tools
 from tests.pipeline.test_parts import beeps, beeps_path
 from tests.pipeline.world import World, names, running_world
-from tests.servers.endpoint import Respond, error
+from tests.servers.endpoint import HangUp, Respond, error
+from watcherd import queue
 from watcherd.endpoint.gate import Gate
 from watcherd.endpoint.past import day_of
+from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.job import Sending, State, WaitReason
 from watcherd.media.pool import MediaPool
 from watcherd.pipeline import asking
@@ -321,3 +323,23 @@ async def test_minutes_are_counted_without_a_budget_too_once_they_are_known(worl
     assert seconds > 0
     assert gate_of(world).minutes_today == pytest.approx(seconds / 60)
     assert await world.journal.ledger.seconds_sent(0) == {"local-http": seconds}
+
+
+async def test_a_journal_that_could_not_say_who_is_due_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "JOURNAL_WAIT", 0.05)
+    async with running_world(tmp_path, backoff=0.3) as world:
+        world.endpoint.script(HangUp())
+        fault = Fault(scope=Scope.MACHINE, code="journal_failing", message="", hint="", remedy=Remedy.PAUSE)
+        real, failures = world.journal.next_due, [fault]
+
+        async def next_due() -> float | None:
+            if failures and world.events and world.events[-1][0].state is State.WAITING:
+                raise FaultError(failures.pop())
+            return await real()
+
+        monkeypatch.setattr(world.journal, "next_due", next_due)
+        await world.drop("talk.mp3")
+        await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.DONE)
+        assert not failures

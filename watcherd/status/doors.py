@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import os
 import socket
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.types import ASGIApp
 
 from watcherd.clock import Clock
@@ -52,6 +54,8 @@ class Doors:
     def open(self, control: Control, records: Storage, tasks: asyncio.TaskGroup) -> None:
         """Serve, and say where; `records` are the threads that read the journal. Raises OSError."""
         assert self._listener is not None, "bound before"
+        # FastAPI hushes it where it comes up, in a thread: then another thread's filters may take its place.
+        warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
         def make() -> ASGIApp:
             from watcherd.status.app import application  # noqa: PLC0415 - half a second that no start waits for
