@@ -17,9 +17,6 @@ from watcherd.journal.errors import JournalError
 log = structlog.get_logger()
 
 
-_CHECKPOINT = 4000  # pages, 16 MB; each takes longer than many commits, so there are few
-
-
 class _DamagedError(Exception):
     """The file is no database, or one whose inside does not fit together."""
 
@@ -67,7 +64,6 @@ def _opened(path: Path) -> sqlite3.Connection:
         _check(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         connection.execute("PRAGMA foreign_keys = ON")
         _migrate(connection, path)
     except BaseException:

@@ -19,7 +19,6 @@ from watcherd.inbox.storage import Storage
 from watcherd.media.head import read_head
 
 BLOCK = 1 << 20  # bytes read and sent at a time
-FIRST = 1 << 17  # bytes that lie ready when a request may leave, so that no slot waits for storage
 FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
 
 
@@ -36,7 +35,6 @@ class Contents:
         self._size = size
         self._quick = ""
         self._head = b""
-        self._first = b""
         self._sha256: str | None = None
         self._hash = hashlib.sha256()
         self._hashed = 0  # bytes that the hash holds
@@ -75,7 +73,7 @@ class Contents:
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """The whole file, as `blocks_of` yields it; hashed on the way."""
         offset = 0
-        async with aclosing(blocks_of(self._storage, self._fd, self._size, first=self._first)) as blocks:
+        async with aclosing(blocks_of(self._storage, self._fd, self._size)) as blocks:
             async for block in blocks:
                 self._hash_along(block, offset)
                 offset += len(block)
@@ -94,7 +92,7 @@ class Contents:
     async def _look(self) -> None:
         if not self._quick:
             found = await self._storage.ask(_first_look, self._fd, self._size)
-            self._quick, self._sha256, self._head, self._first = found
+            self._quick, self._sha256, self._head = found
 
     def _hash_along(self, block: bytes, offset: int) -> None:
         """Hash a block that is at hand anyway, if it is the next one and the one before is through."""
@@ -110,13 +108,8 @@ class Contents:
         return await rest
 
 
-async def blocks_of(
-    storage: Storage, fd: int, size: int, *, first: bytes = b""
-) -> AsyncGenerator[bytes, None]:
-    """A file of `size` bytes; each block is read while the one before is on its way. Raises CutShortError.
-
-    `first` are bytes of its beginning that were read already.
-    """
+async def blocks_of(storage: Storage, fd: int, size: int) -> AsyncGenerator[bytes, None]:
+    """A file of `size` bytes; each block is read while the one before is on its way. Raises CutShortError."""
 
     async def read(offset: int) -> bytes:
         block = await storage.ask(os.pread, fd, min(BLOCK, size - offset), offset)
@@ -124,7 +117,7 @@ async def blocks_of(
             raise CutShortError
         return block
 
-    block, offset = first or await read(0), 0
+    block, offset = await read(0), 0
     while True:
         offset += len(block)
         ahead = asyncio.create_task(read(offset)) if offset < size else None
@@ -138,9 +131,9 @@ async def blocks_of(
                 _let_go(ahead)
 
 
-def _first_look(fd: int, size: int) -> tuple[str, str | None, bytes, bytes]:
+def _first_look(fd: int, size: int) -> tuple[str, str | None, bytes]:
     quick, whole = content.keys(fd, size)
-    return quick, whole, read_head(fd), os.pread(fd, min(FIRST, size), 0)
+    return quick, whole, read_head(fd)
 
 
 def _let_go(task: asyncio.Task[bytes] | asyncio.Task[str] | asyncio.Task[None]) -> None:
