@@ -328,6 +328,7 @@ async def test_neither_address_nor_secret_nor_letter_is_in_the_log_or_in_the_jou
         async with office(tmp_path / "journal", listening(receiver)) as here:
             await here.end()
             await here.settled()
+            await eventually(lambda: "notice.delivered" in {line["event"] for line in logged})
     everything = str(logged).encode() + b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert {line["event"] for line in logged} == {"notice.postponed", "notice.delivered"}
     assert logged[0]["target"] == f"http://127.0.0.1:{receiver.port}"
