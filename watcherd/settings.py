@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import astuple, dataclass
@@ -21,4 +22,10 @@ class Settings:
     @property
     def key(self) -> str:
         """A name for exactly these: what was answered for one job serves every other one that has it."""
-        return hashlib.sha256(json.dumps(astuple(self)).encode()).hexdigest()
+        return _key(self)
+
+
+@functools.lru_cache(maxsize=64)
+def _key(settings: Settings) -> str:
+    """Asked for several times a file, and the same for nearly all of them."""
+    return hashlib.sha256(json.dumps(astuple(settings)).encode()).hexdigest()

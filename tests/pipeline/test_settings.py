@@ -76,9 +76,9 @@ def chosen(world: World) -> Settings:
 
 
 def asked(requests: Collection[Request]) -> set[tuple[str | None, ...]]:
-    """What was asked for, beside the format."""
+    """What was asked for, beside the format; a stop may cut a request off before its first field."""
     names = ("model", "prompt", "temperature", "task")
-    return {tuple(request.fields.get(name) for name in names) for request in requests}
+    return {tuple(one.fields.get(name) for name in names) for one in requests if one.fields}
 
 
 def no_verbose_json(request: Request) -> Respond:

@@ -67,11 +67,9 @@ async def _length(shipping: Shipping, answered: Answered) -> float | None:
 async def _answered(job: Job, original: Original, bench: Bench, *, request: str) -> Answered:
     """What is on record for the job, or for the same content under the same request settings."""
     answers = bench.journal.answers
-    own = await answers.of(job.id)
-    if own.parts:
-        return own
-    quick = await original.contents.quick()
-    if not await answers.knows_content(quick):
+    recalled = await answers.recall(job.id, await original.contents.quick())
+    own = recalled.answered
+    if own.parts or not recalled.is_known:
         return own
     return await answers.to(await original.contents.sha256(), request) or own
 

@@ -12,13 +12,11 @@ ENDS = 1 << 20  # bytes of beginning and end that the quick key covers
 BLOCK = 1 << 20
 
 
-def quick_key(fd: int, size: int) -> str:
-    """Size, and SHA-256 of the first and the last MiB: cheap, and nearly always different where files are."""
-    return keys(fd, size)[0]
-
-
 def keys(fd: int, size: int) -> tuple[str, str | None]:
-    """The quick key, and the SHA-256 of the whole file where it is so small that both need the same bytes."""
+    """The quick key: size, and SHA-256 of first and last MiB; nearly always different where files are.
+
+    With it the SHA-256 of the whole file, where that is so small that both need the same bytes.
+    """
     first = os.pread(fd, ENDS, 0)
     ends = hashlib.sha256(first)
     whole = ends.hexdigest() if len(first) == size else None

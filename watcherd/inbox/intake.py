@@ -1,6 +1,6 @@
 """The running inbox: hints, walks and looks in, settled files out through `Desk.admit`. One asyncio task.
 
-Watch first, then scan: nothing falls between the two. All happens in one task, one call into the inbox's
+Watch first, then scan: nothing falls between the two. One task waits for all of it, one call into the inbox's
 threads at a time; `warden` keeps the folder itself.
 """
 

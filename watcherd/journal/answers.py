@@ -117,11 +117,8 @@ class Answers:
         rows = self._connection.raw.execute(query, (job_id,))
         return [(row["part"], row["seconds"], fault_from(row["fault"])) for row in rows]
 
-    async def knows_content(self, quick: str) -> bool:
-        """Whether a file of the same size, beginning and end was answered before."""
-        return await self._connection.read(self._knows, quick)
-
     def _knows(self, quick: str) -> bool:
+        """Whether a file of the same size, beginning and end was answered before."""
         query = "SELECT 1 FROM jobs JOIN replies ON job_id = id WHERE quick = ? LIMIT 1"
         return self._connection.raw.execute(query, (quick,)).fetchone() is not None
 

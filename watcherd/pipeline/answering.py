@@ -133,10 +133,8 @@ class Answering:
             await self._adopt(await contents.sha256())
         shipping = self.shipping()
         failure = None if self.complete else await self._asked(shipping)
-        if not contents.is_hashed:  # what was hashed before the request, the check after it covers
-            await contents.sha256()
-            await self._original.check()
         sha256 = await contents.sha256()
+        await self._original.check()
         await self._tell(Recognised(quick, sha256, self.settings.key, shipping.seconds))
         if failure is not None:
             raise failure

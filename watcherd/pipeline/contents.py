@@ -60,11 +60,6 @@ class Contents:
             self._sha256 = await self._hashing
         return self._sha256
 
-    @property
-    def is_hashed(self) -> bool:
-        """Whether the SHA-256 is known by now."""
-        return self._sha256 is not None
-
     def hash_beside(self) -> None:
         """Hash it while something else goes on, where nothing reads all of it anyway."""
         if self._sha256 is None and self._hashing is None:

@@ -95,7 +95,8 @@ class Delivering:
         while True:
             async with bench.planning:  # what is free is looked up and taken by one at a time
                 plan = await self._free_names()
-                if bench.journal.names.take(self._job.id, plan):
+                # Beside files of the user's choice, the same name in another folder is no other's.
+                if bench.beside is not None or bench.journal.names.take(self._job.id, plan):
                     break
         if bench.beside is not None and self._fault is not None:
             plan = replace(plan, sidecars=())  # who asked is there and reads the fault itself
@@ -108,13 +109,11 @@ class Delivering:
         formats = bench.folder.formats if self._fault is None else ("report",)
         folder, _, name = path.rpartition(b"/")
         plan = partial(_planned, path, outcome, formats, bench.folder.sidecar_name)
-        reserved = bench.journal.names.within(folder)
         if bench.beside is not None:
             target = Place(bench.beside)
-            return await bench.storage.call(
-                files.choose, target, b"", plan, reserved=reserved, passed_over=name
-            )
+            return await bench.storage.call(files.choose, target, b"", plan, reserved=(), passed_over=name)
         target, failed = self._target(outcome), bench.places.failed
+        reserved = bench.journal.names.within(folder)
         return await bench.storage.call(_chosen, target, folder, plan, reserved, failed=failed, path=path)
 
     async def _contents(self, plan: Plan) -> Mapping[bytes, bytes]:
