@@ -9,8 +9,21 @@ import pytest
 
 from tests.audio import need_tools
 from tests.pipeline.world import World, names
-from watcherd.job import Outcome, Plan, Recognised, Replied, Sidecar, State, Withdrawn
-from watcherd.pipeline import contents
+from watcherd.inbox import content
+from watcherd.job import (
+    Cut,
+    Interrupted,
+    Outcome,
+    Part,
+    Plan,
+    Recognised,
+    Replied,
+    Sending,
+    Sidecar,
+    Started,
+    State,
+    Withdrawn,
+)
 
 pytestmark = need_tools
 
@@ -19,18 +32,20 @@ async def test_an_answer_on_record_is_not_kept_for_what_the_file_holds_by_now(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.drop("talk.mp3")
-    await world.serve(lambda: any(isinstance(event, Replied) for _, event in world.events))
-    assert (await world.job(1)).state is State.QUEUED, "stopped with its answer on record"
-    path, real = world.home / "inbox" / "talk.mp3", contents._first_look
+    job = await world.job(1)
+    reply = Replied(b'{"text": "", "segments": []}', "verbose_json")
+    for event in (Started(), Cut(Part(number=0)), Sending("e", 1), reply, Interrupted(charged=False)):
+        job = await world.queue._move(job, event)
+    path, real = world.home / "inbox" / "talk.mp3", content.keys
 
-    def late(fd: int, size: int) -> tuple[str, str | None, bytes]:
+    def late(fd: int, size: int) -> tuple[str, str | None]:
         with path.open("r+b") as file:
             file.seek(size // 2)
             file.write(b"another talk")
         os.utime(path, ns=(1, 1))
         return real(fd, size)
 
-    monkeypatch.setattr(contents, "_first_look", late)
+    monkeypatch.setattr(content, "keys", late)
     world.events.clear()
     await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.SKIPPED)
     told = [event for _, event in world.events]

@@ -27,8 +27,9 @@ from watcherd.inbox.settle import Kind
 from watcherd.inbox.touch import look, marked_folder, open_folder
 from watcherd.job import Job
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.original import Original, WithdrawnError
+from watcherd.pipeline.original import Original
 from watcherd.pipeline.staying import Staying
+from watcherd.pipeline.withdrawn import WithdrawnError
 
 AT_ONCE = 4  # files of one inbox
 LISTEN = 0.5  # seconds between two looks at whether storage answers

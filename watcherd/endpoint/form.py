@@ -21,13 +21,15 @@ class Upload:
 
     `name` is a plain ASCII file name whose extension tells the container (servers go by nothing else),
     `size` the bytes that `blocks` will yield. `blocks` is called once for every attempt, and what it
-    raises comes out of the request as it is.
+    raises comes out of the request as it is. `begin` may be called ahead of it, so that the first block is
+    at hand by then.
     """
 
     name: str
     content_type: str
     size: int
     blocks: Callable[[], AsyncIterator[bytes]]
+    begin: Callable[[], None] = lambda: None
 
 
 class Form(httpx.AsyncByteStream):

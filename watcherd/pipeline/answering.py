@@ -133,9 +133,7 @@ class Answering:
             await self._adopt(await contents.sha256())
         shipping = self.shipping()
         failure = None if self.complete else await self._asked(shipping)
-        sha256 = await contents.sha256()
-        await self._original.check()
-        await self._tell(Recognised(quick, sha256, self.settings.key, shipping.seconds))
+        await self._tell(Recognised(quick, await contents.sha256(), self.settings.key, shipping.seconds))
         if failure is not None:
             raise failure
 
@@ -171,7 +169,6 @@ class Answering:
         known = await self._bench.journal.answers.to(sha256, self.settings.key)
         if known is None:
             return
-        await self._original.check()
         self._read(known)
         self._unreadable.clear()
         for part in known.parts:
@@ -245,7 +242,6 @@ class Answering:
             seconds,
             settings=self.settings,
             bench=self._bench,
-            original=self._original,
             tell=self._tell,
         )
         transcript = self._transcripts[part.number] = await asking.transcript(upload)
@@ -301,6 +297,7 @@ class Answering:
             if not part.silent:
                 shipping.check(upload)
                 await self._one(part, upload, shipping)
+                await self._original.check()  # the pass that made it goes on
         except FaultError as error:
             if error.fault.remedy is not Remedy.SPLIT or part.end - part.start <= SHORTEST:
                 raise

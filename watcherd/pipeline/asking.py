@@ -16,7 +16,6 @@ from watcherd.endpoint.reply import ReplyFormat, next_format, read_reply
 from watcherd.faults import Fault, FaultError, Remedy, Scope
 from watcherd.job import Job, Part, Refused, Replied, Sending, Unanswered
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.original import Original
 from watcherd.pipeline.relay import Tell
 from watcherd.pipeline.shipping import FLAC
 from watcherd.settings import Settings
@@ -40,7 +39,6 @@ class Asking:
         *,
         settings: Settings,
         bench: Bench,
-        original: Original,
         tell: Tell,
     ) -> None:
         self.seconds = seconds
@@ -48,7 +46,6 @@ class Asking:
         self._part = part
         self._settings = settings
         self._bench = bench
-        self._original = original
         self._tell = tell
         self._asked = bench.gate.format_for(settings.model)
         self._plain = False
@@ -89,6 +86,7 @@ class Asking:
         began = clock.monotonic()
         try:
             async with gate.client(self.seconds) as client:
+                upload.begin()
                 await self._tell(Sending(self._bench.endpoint.name, upload.size, self.seconds, number))
                 began = clock.monotonic()
                 answer = await client.translate(upload, self._ask())
@@ -101,7 +99,6 @@ class Asking:
             await self._tell(Unanswered(fault, number))
             raise FaultError(fault) from error
         await self._tell(Replied(answer.body, self._asked, number))
-        await self._original.check()
         try:
             last = self._untimed or next_format(self._asked) is None
             transcript = read_reply(answer.body, asked=self._asked, last=last)

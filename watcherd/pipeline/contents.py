@@ -2,7 +2,8 @@
 
 Each byte is read as seldom as can be: a small file is hashed with its first look, a large one as it is sent.
 Where sending is faster than hashing, the rest is read again while the answer is awaited: no upload waits for
-a hash. Reading happens in the inbox's own threads.
+a hash. Reading happens in the inbox's own threads, and who reads the last byte of a file sees in the same
+errand that it still is the one that settled.
 """
 
 from __future__ import annotations
@@ -11,33 +12,37 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 from watcherd.inbox import content
 from watcherd.inbox.storage import Storage
+from watcherd.inbox.touch import identity_of
+from watcherd.job import Identity
 from watcherd.media.head import read_head
+from watcherd.pipeline.withdrawn import WithdrawnError
 
 BLOCK = 1 << 20  # bytes read and sent at a time
 FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
 
 
-class CutShortError(Exception):
-    """The file became shorter while it was sent."""
-
-
 class Contents:
-    """What one open file of `size` bytes holds; the descriptor stays the caller's."""
+    """What one open file holds; the descriptor stays the caller's.
 
-    def __init__(self, storage: Storage, fd: int, size: int) -> None:
+    Each method raises WithdrawnError where it is not the file of that `identity` any more.
+    """
+
+    def __init__(self, storage: Storage, fd: int, identity: Identity) -> None:
         self._storage = storage
         self._fd = fd
-        self._size = size
+        self._identity = identity
         self._quick = ""
         self._head = b""
         self._sha256: str | None = None
         self._hash = hashlib.sha256()
         self._hashed = 0  # bytes that the hash holds
+        self._first: asyncio.Task[bytes] | None = None  # the first block of the next upload
         self._along: asyncio.Task[None] | None = None  # a block on its way into the hash
         self._stop = threading.Event()
         self._hashing: asyncio.Task[str] | None = None
@@ -65,10 +70,18 @@ class Contents:
         if self._sha256 is None and self._hashing is None:
             self._hashing = asyncio.create_task(self._hash_rest())
 
+    def begin(self) -> None:
+        """Read the first block while something else goes on; `blocks` will be asked for soon."""
+        if self._first is None:
+            self._first = asyncio.create_task(self._read(0))
+
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """The whole file, as `blocks_of` yields it; hashed on the way."""
+        """The whole file, a block at a time; hashed on the way."""
+        self.begin()
+        first, self._first = self._first, None
+        assert first is not None
         offset = 0
-        async with aclosing(blocks_of(self._storage, self._fd, self._size)) as blocks:
+        async with aclosing(_blocks(first, self._read, self._identity.size)) as blocks:
             async for block in blocks:
                 self._hash_along(block, offset)
                 offset += len(block)
@@ -80,14 +93,17 @@ class Contents:
         self._stop.set()
         if self._hashing is not None:
             await asyncio.wait({self._hashing}, timeout=FAREWELL)
-            _let_go(self._hashing)
-        if self._along is not None:
-            _let_go(self._along)
+        for task in (self._hashing, self._along, self._first):
+            if task is not None:
+                _let_go(task)
 
     async def _look(self) -> None:
         if not self._quick:
-            found = await self._storage.ask(_first_look, self._fd, self._size)
+            found = await self._storage.ask(_first_look, self._fd, self._identity)
             self._quick, self._sha256, self._head = found
+
+    async def _read(self, offset: int) -> bytes:
+        return await self._storage.ask(_block, self._fd, self._identity, offset)
 
     def _hash_along(self, block: bytes, offset: int) -> None:
         """Hash a block that is at hand anyway, if it is the next one and the one before is through."""
@@ -99,36 +115,66 @@ class Contents:
     async def _hash_rest(self) -> str:
         if self._along is not None:
             await self._along
-        rest = self._storage.ask(content.sha256_of, self._fd, self._stop, self._hash, self._hashed)
-        return await rest
+        begun, offset = self._hash, self._hashed
+        return await self._storage.ask(_hashed, self._fd, self._identity, self._stop, begun, offset)
 
 
 async def blocks_of(storage: Storage, fd: int, size: int) -> AsyncGenerator[bytes, None]:
-    """A file of `size` bytes; each block is read while the one before is on its way. Raises CutShortError."""
+    """A file of ours of `size` bytes, a block at a time."""
 
     async def read(offset: int) -> bytes:
-        block = await storage.ask(os.pread, fd, min(BLOCK, size - offset), offset)
-        if not block:
-            raise CutShortError
-        return block
+        return await storage.ask(os.pread, fd, min(BLOCK, size - offset), offset)
 
-    block, offset = await read(0), 0
-    while True:
-        offset += len(block)
-        ahead = asyncio.create_task(read(offset)) if offset < size else None
-        try:
+    async with aclosing(_blocks(asyncio.create_task(read(0)), read, size)) as blocks:
+        async for block in blocks:
             yield block
-            if ahead is None:
-                break
+
+
+async def _blocks(
+    first: asyncio.Task[bytes], read: Callable[[int], Coroutine[Any, Any, bytes]], size: int
+) -> AsyncGenerator[bytes, None]:
+    """Blocks from the first on; each is read while the one before is on its way."""
+    ahead: asyncio.Task[bytes] | None = first
+    offset = 0
+    try:
+        while ahead is not None:
             block = await ahead
-        finally:
-            if ahead is not None:
-                _let_go(ahead)
+            if not block:
+                raise WithdrawnError("changed")
+            offset += len(block)
+            ahead = asyncio.create_task(read(offset)) if offset < size else None
+            yield block
+    finally:
+        if ahead is not None:
+            _let_go(ahead)
 
 
-def _first_look(fd: int, size: int) -> tuple[str, str | None, bytes]:
-    quick, whole = content.keys(fd, size)
-    return quick, whole, read_head(fd)
+# In the inbox's threads.
+
+
+def _first_look(fd: int, identity: Identity) -> tuple[str, str | None, bytes]:
+    quick, whole = content.keys(fd, identity.size)
+    head = read_head(fd)
+    _see_it_is(fd, identity)
+    return quick, whole, head
+
+
+def _block(fd: int, identity: Identity, offset: int) -> bytes:
+    block = os.pread(fd, min(BLOCK, identity.size - offset), offset)
+    if offset + len(block) == identity.size:
+        _see_it_is(fd, identity)
+    return block
+
+
+def _hashed(fd: int, identity: Identity, stop: threading.Event, begun: hashlib._Hash, offset: int) -> str:
+    digest = content.sha256_of(fd, stop, begun, offset)
+    _see_it_is(fd, identity)
+    return digest
+
+
+def _see_it_is(fd: int, identity: Identity) -> None:
+    if identity_of(os.fstat(fd)) != identity:
+        raise WithdrawnError("changed")
 
 
 def _let_go(task: asyncio.Task[bytes] | asyncio.Task[str] | asyncio.Task[None]) -> None:

@@ -11,8 +11,9 @@ from watcherd.delivery import beside, files, names, report
 from watcherd.faults import Fault
 from watcherd.job import Delivered, Event, Job, Outcome, Plan, Planned
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.original import Original, WithdrawnError
+from watcherd.pipeline.original import Original
 from watcherd.pipeline.staying import Staying, written
+from watcherd.pipeline.withdrawn import WithdrawnError
 from watcherd.place import Place
 from watcherd.settings import Settings
 from watcherd.subtitles.cues import cues

@@ -27,11 +27,11 @@ from watcherd.journal.store import Attempt
 from watcherd.pipeline.answering import Answering
 from watcherd.pipeline.asking import fault_of
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.contents import CutShortError
 from watcherd.pipeline.delivering import Delivering
-from watcherd.pipeline.original import Original, WithdrawnError
+from watcherd.pipeline.original import Original
 from watcherd.pipeline.relay import Relay
 from watcherd.pipeline.staying import Staying
+from watcherd.pipeline.withdrawn import WithdrawnError
 from watcherd.retry import STORAGE_PAUSE, GiveUp, PauseEndpoint, RetryAt, Split, decide, tried_for
 
 
@@ -64,8 +64,6 @@ class Journey:
                     yield event
         except WithdrawnError as error:
             yield Withdrawn(error.why, error.kept)
-        except CutShortError:
-            yield Withdrawn("changed")
         except ClosedError as error:
             over = isinstance(error, OverBudgetError)
             reason = WaitReason.BUDGET if over else WaitReason.ENDPOINT_PAUSED

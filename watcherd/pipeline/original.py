@@ -8,19 +8,8 @@ from watcherd.inbox.touch import identity_of, open_beneath
 from watcherd.job import Identity, Job
 from watcherd.pipeline.bench import Bench
 from watcherd.pipeline.contents import Contents
+from watcherd.pipeline.withdrawn import WithdrawnError
 from watcherd.place import Place
-
-
-class WithdrawnError(Exception):
-    """The file is not the one that settled any more: `why` is `vanished` or `changed`.
-
-    Or it stays where it is and needs nothing: `covered` or `unchanged`. `kept` is as in job.Withdrawn.
-    """
-
-    def __init__(self, why: str, *, kept: bool = False) -> None:
-        super().__init__(why)
-        self.why = why
-        self.kept = kept
 
 
 class Original:
@@ -31,13 +20,13 @@ class Original:
         self._bench = bench
         self.inbox_fd = -1
         self.fd = -1
-        self.contents = Contents(bench.storage, -1, 0)
+        self.contents = Contents(bench.storage, -1, job.identity)
 
     async def open(self) -> None:
         """Open inbox and file; raises WithdrawnError, and OSError where the storage is in trouble."""
         opened = await self._bench.storage.call(_opened, self._bench.places.inbox, self._job.path)
         self.inbox_fd, self.fd, found = opened
-        self.contents = Contents(self._bench.storage, self.fd, self._job.identity.size)
+        self.contents = Contents(self._bench.storage, self.fd, self._job.identity)
         match found:
             case FileNotFoundError() if self._job.plan is None:
                 raise WithdrawnError("vanished")

@@ -112,7 +112,8 @@ class Shipping:
         elif not fits or self._settings.track != DEFAULT or not await self._is_lean(container):
             return None
         assert known is not None
-        return _upload(known, self._size, self._contents.blocks)
+        contents = self._contents
+        return replace(_upload(known, self._size, contents.blocks), begin=contents.begin)
 
     async def track(self) -> int:
         """The index of the audio track to take; raises FaultError where no track fits."""

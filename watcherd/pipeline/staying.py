@@ -15,7 +15,8 @@ from watcherd.delivery import beside, files, folders, look, names
 from watcherd.faults import FaultError
 from watcherd.job import Job, Outcome, Plan, Sidecar
 from watcherd.pipeline.bench import Bench
-from watcherd.pipeline.original import Original, WithdrawnError
+from watcherd.pipeline.original import Original
+from watcherd.pipeline.withdrawn import WithdrawnError
 from watcherd.place import Place
 
 
@@ -45,7 +46,6 @@ class Staying:
             return
         contents = self._original.contents
         if await contents.quick() == last.quick and await contents.sha256() == last.sha256:
-            await self._original.check()
             raise WithdrawnError("unchanged", kept=True)
 
     async def plan(self) -> Plan:
