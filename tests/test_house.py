@@ -23,6 +23,7 @@ ROOMS = (
     "again",
     "control",
     "queue",
+    "backlog",
     "moving",
     "pipeline",
     "inbox",

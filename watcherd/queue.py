@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 
 import structlog
 
+from watcherd.backlog import Backlog
 from watcherd.clock import Clock
 from watcherd.config.model import Keep
 from watcherd.faults import Fault, FaultError, Remedy, Scope
@@ -75,7 +75,7 @@ class Queue:
         self._active: dict[int, asyncio.Task[None]] = {}
         self._in_hand: dict[int, Job] = {}
         self._bench_of: dict[int, Bench] = {}  # as it was when the job was taken up; a reload changes others
-        self._open: Counter[tuple[str, bytes]] = Counter()
+        self._backlog = Backlog()
         self._withdrawals: list[tuple[int, str]] = []
         self._turn = 0
         self._release_held_up = False
@@ -95,7 +95,7 @@ class Queue:
         for job in await self._journal.mid_flight():
             await self._move(job, Interrupted(charged=True))
         self._release_held_up = True
-        self._open = Counter(await self._journal.open_folders())
+        self._backlog.recall(await self._journal.open_folders())
         pauses = await self._journal.ledger.pauses()
         self.held = {pause.name: pause.since for pause in pauses if pause.kind is Kind.INBOX}
 
@@ -200,7 +200,7 @@ class Queue:
     @property
     def open_count(self) -> int:
         """How many jobs are not final yet."""
-        return self._open.total()
+        return self._backlog.total
 
     async def resting(self, patience: float) -> bool:
         """Whether nothing is in hand and nothing left can run within `patience` seconds.
@@ -234,11 +234,15 @@ class Queue:
 
     async def open_folders(self, inbox: str) -> Collection[bytes]:
         """The folders of an inbox in which files with open jobs lie."""
-        return [folder for (name, folder), jobs in self._open.items() if name == inbox and jobs]
+        return self._backlog.folders(inbox)
+
+    def open_in(self, inbox: str) -> int:
+        """How many open jobs an inbox has."""
+        return self._backlog.of(inbox)
 
     async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
         """The open jobs whose file lies directly in `folder` of an inbox."""
-        if not self._open[inbox, folder]:
+        if not self._backlog.within(inbox, folder):
             return ()
         return await self._journal.open_jobs(inbox, folder)
 
@@ -250,7 +254,7 @@ class Queue:
         """A file has settled: make it a job, unless its path has an open one."""
         job = await self._journal.add(inbox, path, identity)
         if job is not None:
-            self._open[_folder_of(job)] += 1
+            self._backlog.add(job)
             log.info("job.settled", job=job.id, inbox=inbox, file=path, bytes=identity.size)
             self._wake.set()
 
@@ -377,12 +381,8 @@ class Queue:
         if State.WAITING in {job.state, moved.state}:
             self._knows_due = False
         if moved.state in FINAL:
-            self._open[_folder_of(moved)] -= 1
+            self._backlog.remove(moved)
         return moved
-
-
-def _folder_of(job: Job) -> tuple[str, bytes]:
-    return job.inbox, job.path.rpartition(b"/")[0]
 
 
 def _crash_fault() -> Fault:

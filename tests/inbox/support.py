@@ -55,6 +55,10 @@ class FakeDesk:
         assert inbox == "inbox"
         return {folder_of(job.path) for job in self.jobs.values()}
 
+    def open_in(self, inbox: str) -> int:
+        assert inbox == "inbox"
+        return len(self.jobs)
+
     async def open_jobs(self, inbox: str, folder: bytes) -> list[Job]:
         self._fail()
         assert inbox == "inbox"

@@ -98,6 +98,19 @@ def test_only_what_may_settle_by_itself_is_passing() -> None:
     assert states == [False, True, False, True]
 
 
+def test_what_was_looked_at_before_does_not_wait_for_all_that_came_with_it() -> None:
+    book = Arrivals(5)
+    paths = [b"%03d" % number for number in range(100)]
+    for path in paths:
+        book.notice(path, 0)
+    for path in book.take_due(0, 10):
+        book.enter(path, seen(), asked=0, now=0, held=False)
+    taken = book.take_due(60, 10)
+    assert sorted(taken) == [*paths[:5], *paths[10:15]], "half and half"
+    rest = set(book.take_due(60, 1000))
+    assert rest == set(paths) - set(taken), "either half may take what the other leaves"
+
+
 def test_a_path_that_was_dropped_is_not_entered_again() -> None:
     book = Arrivals(5)
     assert book.enter(b"a", seen(), asked=0, now=0, held=False) is None

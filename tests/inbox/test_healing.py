@@ -291,7 +291,7 @@ async def test_an_unreadable_file_is_held_reported_once_and_taken_when_it_can_be
         assert running.idle
         assert running.held
         await never(lambda: desk.admitted, for_=1)
-        assert running._troubles[Note.UNREADABLE].count == 2, (
+        assert running._complaints._troubles[Note.UNREADABLE].count == 2, (
             "each file counts once, however often it is seen"
         )
         (inbox / "a.mp3").chmod(0o644)

@@ -18,7 +18,7 @@ from tests.inbox.support import QUICK, FakeDesk, Logged, at_work, eventually, fo
 from tests.inbox.test_watch import overflow
 from watcherd.clock import SystemClock
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.inbox import arrivals, intake, settle, warden, watch
+from watcherd.inbox import arrivals, complaints, intake, settle, warden, watch
 from watcherd.inbox.condition import Condition, Reach
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.reconcile import Listing
@@ -264,7 +264,7 @@ async def test_an_empty_file_is_not_reported_before_its_time(
 async def test_an_empty_file_stays_and_is_reported_once(
     inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, logged: Logged
 ) -> None:
-    monkeypatch.setattr(intake, "EMPTY_FOR", 0.5)
+    monkeypatch.setattr(complaints, "EMPTY_FOR", 0.5)
     async with at_work(folder_at(inbox, settle=0.1), desk) as running:
         (inbox / "a.mp3").touch()
         await eventually(lambda: notes(running).get(b"a.mp3") == settle.Note.EMPTY)

@@ -29,7 +29,8 @@ class Arrivals:
     def __init__(self, settle: float) -> None:
         self._settle = settle
         self._entries: dict[bytes, Entry] = {}
-        self._queue: list[tuple[float, bytes]] = []
+        self._again: list[tuple[float, bytes]] = []  # looks due at what was looked at before
+        self._first: list[tuple[float, bytes]] = []  # and at what was not
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -59,14 +60,14 @@ class Arrivals:
         self._put(path, max(now, entry.arrival.looked + SPACING) if entry.arrival.look else now)
 
     def take_due(self, now: float, limit: int) -> list[bytes]:
-        """Paths to look at now. One that is never entered comes again: an error on the way loses nothing."""
-        paths: list[bytes] = []
-        while self._queue and self._queue[0][0] <= now and len(paths) < limit:
-            due, path = heapq.heappop(self._queue)
-            if self._is_live(due, path):
-                self._put(path, now + UNHANDLED)
-                paths.append(path)
-        return paths
+        """Paths to look at now. One that is never entered comes again: an error on the way loses nothing.
+
+        Half of the looks are for what was looked at before, if there is so much: what has settled need not
+        wait until all that came with it was seen once.
+        """
+        paths = self._taken(self._again, now, limit // 2)
+        paths += self._taken(self._first, now, limit - len(paths))
+        return paths + self._taken(self._again, now, limit - len(paths))
 
     def enter(self, path: bytes, look: Look, *, asked: float, now: float, held: bool) -> Settled | None:
         """Enter a look at a plain file, asked for at one time and answered at another.
@@ -96,25 +97,37 @@ class Arrivals:
     def clear(self) -> None:
         """Forget everything: the folder under it is gone or another one."""
         self._entries.clear()
-        self._queue.clear()
+        self._again.clear()
+        self._first.clear()
 
     @property
     def next_due(self) -> float | None:
         """When the next look is due."""
-        while self._queue and not self._is_live(*self._queue[0]):
-            heapq.heappop(self._queue)
-        return self._queue[0][0] if self._queue else None
+        for queue in (self._again, self._first):
+            while queue and not self._is_live(*queue[0]):
+                heapq.heappop(queue)
+        return min((queue[0][0] for queue in (self._again, self._first) if queue), default=None)
 
     @property
     def passing(self) -> bool:
         """Whether any arrival may settle by itself, without a person or another program doing something."""
         return any(entry.note in PASSING for entry in self._entries.values())
 
+    def _taken(self, queue: list[tuple[float, bytes]], now: float, limit: int) -> list[bytes]:
+        paths: list[bytes] = []
+        while queue and queue[0][0] <= now and len(paths) < limit:
+            due, path = heapq.heappop(queue)
+            if self._is_live(due, path):
+                self._put(path, now + UNHANDLED)
+                paths.append(path)
+        return paths
+
     def _put(self, path: bytes, due: float) -> None:
-        self._entries[path].due = due
-        heapq.heappush(self._queue, (due, path))
+        entry = self._entries[path]
+        entry.due = due
+        heapq.heappush(self._first if entry.arrival.look is None else self._again, (due, path))
 
     def _is_live(self, due: float, path: bytes) -> bool:
-        """Rescheduling leaves the old place in the queue behind."""
+        """Rescheduling leaves the old place in a queue behind."""
         entry = self._entries.get(path)
         return entry is not None and entry.due == due

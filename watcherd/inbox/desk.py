@@ -22,6 +22,10 @@ class Desk(Witness, Protocol):
         """The folders, relative to the inbox, in which files with open jobs lie."""
         ...
 
+    def open_in(self, inbox: str) -> int:
+        """How many open jobs an inbox has."""
+        ...
+
     async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
         """The open jobs whose file lies directly in a folder, relative to the inbox."""
         ...
@@ -66,6 +70,11 @@ class Window:
     def folders(self) -> Collection[bytes]:
         """The folders that had open jobs when last heard of."""
         return self._open
+
+    @property
+    def queued(self) -> int:
+        """How many of its files have open jobs."""
+        return self._desk.open_in(self._folder.name)
 
     async def learn(self) -> None:
         """Hear of every folder with open jobs: a walk may never come to some."""

@@ -20,9 +20,11 @@ from watcherd.faults import Fault, FaultError
 from watcherd.inbox.accept import MARKER, accept, was_partial
 from watcherd.inbox.accept import Kind as NameKind
 from watcherd.inbox.arrivals import Arrivals
+from watcherd.inbox.complaints import Complaints
 from watcherd.inbox.condition import Condition, InboxState, LockedByOtherError, Waiting
 from watcherd.inbox.desk import Desk, Inquiry, Meter, Window
 from watcherd.inbox.ground import Ground
+from watcherd.inbox.pace import Pace
 from watcherd.inbox.reconcile import (
     Arrived,
     Changed,
@@ -49,16 +51,10 @@ TICK = 1.0  # seconds between two looks at the inbox's own folder
 RETRY = 5.0  # seconds after a fault of the desk
 AFTER_OVERFLOW = 1.0  # seconds after which watchdog has rebuilt its own watches
 AFTER_WITHDRAWAL = 1.0  # seconds until a changed file is offered again: its old job must be gone
-EMPTY_FOR = 600.0  # seconds after which an empty file is reported
-LOOKS = 256  # paths in one call
+LOOKS = 64  # paths in one call; what has settled starts while the next ones are looked at
 HINTS = 2000  # hints in one turn
 FLOOD = 20_000  # hints beyond which a scan is cheaper
 
-_REPORTS = {
-    Note.UNREADABLE: ("arrival.unreadable", "Give the user that watcherd runs as the right to read it."),
-    Note.EMPTY: ("arrival.empty", "Nothing was ever written into it; remove it or copy the file again."),
-    Note.GROWING: ("arrival.growing", "Is a recording or a copy still running? It is sent once it rests."),
-}
 _WITHDRAWN = {Kind.IGNORED: "ignored", Kind.COVERED: "covered"}
 """Why a job is withdrawn whose file is none any more; `vanished` where nothing else is to be said."""
 
@@ -85,6 +81,8 @@ class Intake:
         self._hints: asyncio.Queue[Hint] = asyncio.Queue()
         self._warden = Warden(folder, self._hints, inbox=inbox, storage=storage, clock=clock, witness=desk)
         self._arrivals = Arrivals(folder.settle)
+        self._complaints = Complaints(self._arrivals, folder.name)
+        self._pace = Pace()
         self._rounds = Rounds(clock.monotonic())
         self._walk: Walk | None = None
         self._tick = float("-inf")
@@ -171,7 +169,8 @@ class Intake:
         times = [self._tick]
         if self._warden.ground is not None:
             times += [float("-inf") if self._rounds.under_way else self._rounds.due]
-            times += [] if self._arrivals.next_due is None else [self._arrivals.next_due]
+            due = self._arrivals.next_due
+            times += [] if due is None else [max(due, self._pace.due)]
         seconds = min(times) - self._clock.monotonic()
         if seconds <= 0:
             await asyncio.sleep(0)
@@ -321,7 +320,7 @@ class Intake:
     async def _look_around(self, ground: Ground) -> None:
         """Look at what is due; hand over what has settled, in the order of the names, and all at once."""
         asked = self._clock.monotonic()
-        paths = self._arrivals.take_due(asked, LOOKS)
+        paths = self._arrivals.take_due(asked, LOOKS) if asked >= self._pace.due else []
         if not paths:
             return
         looks = await self._warden.call(ground.look_at, paths)
@@ -333,6 +332,7 @@ class Intake:
         for ended in await asyncio.gather(*handing, return_exceptions=True):
             if ended is not None:
                 raise ended
+        self._pace.looked(began=asked, now=self._clock.monotonic(), queued=self._window.queued)
 
     async def _weigh(self, path: bytes, seen: Look, inquiry: Inquiry, asked: float) -> Settled | None:
         """Enter one look. A job of the same file ends the arrival; one of another file has to go first."""
@@ -354,7 +354,7 @@ class Intake:
         if outcome is not None and await inquiry.is_kept(path, outcome.identity):
             self._arrivals.drop(path)
             return None
-        self._report(path, seen, now)
+        self._complaints.hear(path, seen, now)
         return outcome
 
     async def _needs_nothing(self, path: bytes, seen: Look, job: Job | None, inquiry: Inquiry) -> bool:
@@ -383,17 +383,3 @@ class Intake:
             missed = entry.missed and self._warden.note_missed()
             self._missed += missed
             self._meter.settled(self._folder.name, seconds, missed=missed)
-
-    def _report(self, path: bytes, seen: Look, now: float) -> None:
-        """Say once of a file that it will not settle by itself; not for each of a thousand."""
-        entry = self._arrivals.get(path)
-        if entry is None or entry.note not in _REPORTS or entry.note in entry.told:
-            return
-        if entry.note is Note.EMPTY and now - entry.arrival.since < EMPTY_FOR:
-            return
-        entry.told |= {entry.note}
-        trouble = self._troubles[entry.note]
-        if trouble.met(now):
-            event, hint = _REPORTS[entry.note]
-            why = {"error": seen.error} if seen.error else {}
-            self._log.warning(event, file=path, hint=hint, files=trouble.count, **why)
