@@ -63,6 +63,9 @@ PLAN = Plan(
 FILE = "journal #1?.sqlite3"
 DONE_PLAN = replace(PLAN, outcome=Outcome.DONE)
 SENDING = Sending("e", 1000, 12.5)
+SETTINGS = Settings(
+    base_url="http://h/v1", model="m", prompt="Ærø", temperature=0.1, track="1", fields=(("a", "b"),)
+)
 
 
 @pytest.fixture
@@ -370,20 +373,18 @@ async def test_parts_come_back_with_their_replies_in_the_order_of_their_starts(j
 
 
 async def test_the_settings_that_were_chosen_last_come_back(journal: Journal) -> None:
-    settings = Settings(
-        base_url="http://h/v1", model="m", prompt="Ærø", temperature=0.1, track="1", fields=(("a", "b"),)
-    )
-    job = await moved(journal, await added(journal), Started(), Chosen(replace(settings, prompt="")))
-    await moved(journal, job, Chosen(settings))
+    earlier = replace(SETTINGS, prompt="")
+    job = await moved(journal, await added(journal), Started(), Chosen(earlier), SENDING)
+    await moved(journal, job, Chosen(SETTINGS))
     recorded = (await journal.answers.of(job.id)).settings
-    assert recorded == settings
-    assert recorded.key == settings.key
+    assert recorded == SETTINGS
+    assert recorded.key == SETTINGS.key
+    assert recorded.key != earlier.key
 
 
 async def test_faults_come_back_with_the_part_and_the_length_of_what_was_asked_for(journal: Journal) -> None:
-    job = await moved(
-        journal, await added(journal), Started(), Sending("e", 1000, None, 3), Unanswered(FAULT, 3)
-    )
+    job = await moved(journal, await added(journal), Started(), Chosen(SETTINGS))
+    job = await moved(journal, job, Sending("e", 1000, None, 3), Unanswered(FAULT, 3))
     job = await moved(journal, job, SENDING, Replied(b"", "srt"), Refused(replace(FAULT, code="empty_body")))
     await moved(journal, job, SENDING)
     faults = (await journal.answers.recall(job.id, None)).faults

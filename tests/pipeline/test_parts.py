@@ -17,6 +17,7 @@ from tests.servers.endpoint import Request, Respond, error
 from watcherd.faults import Fault, Remedy, Scope
 from watcherd.job import (
     FINAL,
+    Chosen,
     Cut,
     Listened,
     Part,
@@ -241,7 +242,8 @@ async def test_a_whole_file_that_must_not_be_sent_as_it_is_any_more_gives_way_to
         await world.drop("talk.mp3")
         job = await world.job(1)
         answered = (Cut(Part(number=0)), Sending("e", 1), Replied(b"{", "verbose_json"), Listened(7.8))
-        for event in (Started(), *answered, Postponed(WaitReason.BACKOFF, 0.0, LOST)):
+        chosen = Chosen(world.queue._benches["inbox"].settings)
+        for event in (Started(), chosen, *answered, Postponed(WaitReason.BACKOFF, 0.0, LOST)):
             job = await world.queue._move(job, event)
         world.events.clear()
         await world.serve(lambda: world.rest(1))

@@ -11,6 +11,7 @@ from tests.audio import need_tools
 from tests.pipeline.world import World, names
 from watcherd.inbox import content
 from watcherd.job import (
+    Chosen,
     Cut,
     Interrupted,
     Outcome,
@@ -34,7 +35,9 @@ async def test_an_answer_on_record_is_not_kept_for_what_the_file_holds_by_now(
     await world.drop("talk.mp3")
     job = await world.job(1)
     reply = Replied(b'{"text": "", "segments": []}', "verbose_json")
-    for event in (Started(), Cut(Part(number=0)), Sending("e", 1), reply, Interrupted(charged=False)):
+    chosen = Chosen(world.queue._benches["inbox"].settings)
+    asked = (chosen, Cut(Part(number=0)), Sending("e", 1))
+    for event in (Started(), *asked, reply, Interrupted(charged=False)):
         job = await world.queue._move(job, event)
     path, real = world.home / "inbox" / "talk.mp3", content.keys
 

@@ -108,6 +108,8 @@ class Answers:
 
         def read() -> Recalled:
             is_known = quick is not None and self._knows(quick)
+            if not self._has_chosen(job_id):
+                return Recalled(Answered(), (), is_known)
             return Recalled(self._of(job_id), self._faults(job_id), is_known)
 
         return await self._connection.read(read)
@@ -116,6 +118,12 @@ class Answers:
         query = "SELECT part, seconds, fault FROM requests WHERE job_id = ? AND fault IS NOT NULL ORDER BY id"
         rows = self._connection.raw.execute(query, (job_id,))
         return [(row["part"], row["seconds"], fault_from(row["fault"])) for row in rows]
+
+    def _has_chosen(self, job_id: int) -> bool:
+        """Whether a job has ever come so far as to ask for something; most that are taken up have not."""
+        query = "SELECT settings FROM jobs WHERE id = ?"
+        row = self._connection.raw.execute(query, (job_id,)).fetchone()
+        return row is not None and row["settings"] is not None
 
     def _knows(self, quick: str) -> bool:
         """Whether a file of the same size, beginning and end was answered before."""

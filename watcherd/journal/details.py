@@ -32,22 +32,35 @@ Execute = Callable[[str, Sequence[object]], sqlite3.Cursor]
 _LAST = "id = (SELECT max(id) FROM requests WHERE job_id = ? AND part = ?)"
 
 
+def columns_of(event: Event) -> dict[str, object]:
+    """What an event sets in the job's own row, by column."""
+    match event:
+        case Chosen():
+            return {"settings": settings_text(event.settings)}
+        case Listened():
+            return {"heard": json.dumps([event.duration, event.silences, event.warnings])}
+        case Recognised():
+            return {"quick": event.quick, "sha256": event.sha256, "request": event.request}
+        case Delivered() if event.written:
+            return {"written": written_text(event.written)}
+        case _:
+            return {}
+
+
 def record_detail(  # noqa: C901, PLR0912 - a case for each event
     execute: Execute, before: Job, job: Job, event: Event, *, now: float
 ) -> None:
-    """Record parts, requests and replies as the event says; `before` is the job before it."""
+    """Record parts, requests and replies as the event says; `before` is the job before it.
+
+    Its own row has what `columns_of` the event says by then.
+    """
     match event:
-        case Chosen():
-            execute("UPDATE jobs SET settings = ? WHERE id = ?", (settings_text(event.settings), job.id))
         case Cut():
             _insert_part(execute, job, event.part)
         case Divided():
             execute("DELETE FROM parts WHERE job_id = ? AND number = ?", (job.id, event.number))
             for part in event.into:
                 _insert_part(execute, job, part)
-        case Listened():
-            heard = json.dumps([event.duration, event.silences, event.warnings])
-            execute("UPDATE jobs SET heard = ? WHERE id = ?", (heard, job.id))
         case Sending():
             last = "(SELECT coalesce(max(round), 0) FROM requests WHERE job_id = ?)"
             another = int(before.state is not State.TRANSLATING)
@@ -56,14 +69,9 @@ def record_detail(  # noqa: C901, PLR0912 - a case for each event
                 f" VALUES (?, ?, ?, {last} + ?, ?, ?, ?)",
                 (event.endpoint, job.id, event.part, job.id, another, now, event.seconds, event.size),
             )
-        case Recognised():
-            execute(
-                "UPDATE jobs SET quick = ?, sha256 = ?, request = ? WHERE id = ?",
-                (event.quick, event.sha256, event.request, job.id),
-            )
-            if event.seconds is not None:  # known only by now
-                unknown = "job_id = ? AND seconds IS NULL"
-                execute(f"UPDATE requests SET seconds = ? WHERE {unknown}", (event.seconds, job.id))
+        case Recognised() if event.seconds is not None:  # known only by now
+            unknown = "job_id = ? AND seconds IS NULL"
+            execute(f"UPDATE requests SET seconds = ? WHERE {unknown}", (event.seconds, job.id))
         case Replied() | Reused():
             execute(
                 "INSERT OR REPLACE INTO replies (job_id, part, format, body, received_at)"
@@ -78,8 +86,6 @@ def record_detail(  # noqa: C901, PLR0912 - a case for each event
         case Unanswered():
             _end_request(execute, job, event, now)
         case Delivered() if job.plan is not None and job.plan.stays:
-            if event.written:
-                execute("UPDATE jobs SET written = ? WHERE id = ?", (written_text(event.written), job.id))
             _keep(execute, job)
         case Withdrawn() if event.kept:
             _keep(execute, job)

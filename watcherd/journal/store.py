@@ -23,7 +23,7 @@ from watcherd.job import (
 )
 from watcherd.journal.answers import Answers
 from watcherd.journal.connection import Connection
-from watcherd.journal.details import record_detail
+from watcherd.journal.details import columns_of, record_detail
 from watcherd.journal.kept import Kept
 from watcherd.journal.ledger import Ledger
 from watcherd.journal.names import Names
@@ -252,22 +252,23 @@ class Journal:
     def _record(self, moves: Sequence[Move]) -> None:
         now, execute = self._clock.now(), self._connection.raw.execute
         before, after = moves[0].before, moves[-1].after
+        columns: dict[str, object] = {
+            "state": after.state,
+            "attempts": after.attempts,
+            "crashes": after.crashes,
+            "reason": after.reason,
+            "until": after.until,
+            "plan": None if after.plan is None else plan_text(after.plan),
+            "fault": None if after.fault is None else fault_text(after.fault),
+            "warnings": json.dumps(after.warnings),
+            "changed_at": now,
+        }
+        for move in moves:
+            columns |= columns_of(move.event)
+        changes = ", ".join(f"{name} = ?" for name in columns)
         moved = execute(
-            "UPDATE jobs SET state = ?, attempts = ?, crashes = ?, reason = ?, until = ?, plan = ?,"
-            " fault = ?, warnings = ?, changed_at = ? WHERE id = ? AND state = ?",
-            (
-                after.state,
-                after.attempts,
-                after.crashes,
-                after.reason,
-                after.until,
-                None if after.plan is None else plan_text(after.plan),
-                None if after.fault is None else fault_text(after.fault),
-                json.dumps(after.warnings),
-                now,
-                before.id,
-                before.state,
-            ),
+            f"UPDATE jobs SET {changes} WHERE id = ? AND state = ?",
+            (*columns.values(), before.id, before.state),
         )
         if moved.rowcount != 1:
             refused = ", ".join(type(move.event).__name__ for move in moves)
