@@ -15,6 +15,7 @@ import structlog
 
 from watcherd import logs
 from watcherd.escaping import escaped
+from watcherd.job import WaitReason
 
 SAY = """
 import logging, sys, structlog
@@ -83,6 +84,26 @@ def test_the_console_form_prints_no_control_character_of_a_name(capsys: pytest.C
     assert "\x1b]0" not in out
     assert "\x07" not in out
     assert "evil\\x1b]0;title\\x07.mp3" in out
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_word_of_a_set_is_said_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(level="info", form="console")
+    structlog.get_logger().info("job.waiting", reason=WaitReason.DISK_FULL)
+    assert "reason='disk full'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_what_is_heard_follows_each_configuration() -> None:
+    structlog.reset_defaults()
+    assert logs.heard(logging.DEBUG)
+    for level in ("info", "error"):
+        logs.configure(level=level, form="json")
+        assert [logs.heard(value) for value in (logging.DEBUG, logging.INFO, logging.ERROR)] == [
+            False,
+            level == "info",
+            True,
+        ]
 
 
 @pytest.mark.usefixtures("root_logger")

@@ -15,5 +15,6 @@ def escaped(name: bytes) -> str:
 
 
 def harmless(text: str) -> str:
-    """Text with its control characters escaped."""
-    return text.translate(_CONTROL)
+    """Text with its control characters escaped; a plain `str`, whatever kind of one came in."""
+    # None of those is printable, and text that is needs no look at each character.
+    return str(text) if text.isprintable() else text.translate(_CONTROL)

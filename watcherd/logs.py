@@ -6,6 +6,7 @@ To the journal each line begins with its syslog priority (`<4>{…}`), which sys
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import sys
@@ -20,6 +21,7 @@ from watcherd.escaping import escaped, harmless
 from watcherd.trouble import Trouble
 
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "exception": 3, "critical": 2}  # syslog(3)
+_JSON = json.JSONEncoder(default=repr)  # one for all lines: `json.dumps` makes one for each
 _LIBRARY_LINES = 1000  # different ones that are counted apart
 
 
@@ -29,10 +31,11 @@ def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:
     last: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr, os.environ))]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, _as_json]
     )
     if form == "auto" and is_journal(2, os.environ):
         last.append(_prioritised)  # type: ignore[arg-type]  # what comes last gets a finished line
+    lines = structlog.WriteLogger(_Lines(sys.stderr))  # type: ignore[arg-type]  # all it uses
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -41,10 +44,16 @@ def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(_Lines(sys.stderr)),  # type: ignore[arg-type]  # all it uses
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Forward(logging.WARNING)], level=logging.WARNING, force=True)
+
+
+def heard(level: int) -> bool:
+    """Whether the log has lines of a level: asking costs less than a logger whose line is dropped."""
+    enabled: bool = structlog.get_config()["wrapper_class"].is_enabled_for(None, level)
+    return enabled
 
 
 def lively(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -66,6 +75,10 @@ def is_journal(descriptor: int, environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
+def _as_json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
+    return _JSON.encode(event)
+
+
 def _prioritised(_: object, method: str, line: str) -> str:
     """Put the priority before a finished line; see sd-daemon(3)."""
     return f"<{_PRIORITY.get(method, 6)}>{line}"
@@ -79,17 +92,21 @@ class _Lines:
 
     def write(self, text: str) -> None:
         """Write it, if that can be done."""
-        # A closed pipe, a full disk, a closed stream: nobody is left to be told.
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except BrokenPipeError:
+            self._give_up()
+        except (OSError, ValueError):
+            pass  # A full disk, a closed stream: nobody is left to be told.
+
+    def _give_up(self) -> None:
+        """It stays closed; what is still held for it would spoil the exit code when Python ends."""
         with contextlib.suppress(OSError, ValueError):
-            try:
-                self._stream.write(text)
-                self._stream.flush()
-            except BrokenPipeError:
-                # It stays closed; what is still held for it would spoil the exit code when Python ends.
-                nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
-                self._stream.flush()
+            nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            self._stream.flush()
 
     def flush(self) -> None:
         """Each line is flushed as it is written."""

@@ -13,6 +13,7 @@ from typing import assert_never
 import structlog
 
 from watcherd.clock import Clock
+from watcherd.faults import Fault
 from watcherd.job import (
     FINAL,
     Chosen,
@@ -36,6 +37,7 @@ from watcherd.job import (
     WaitReason,
     Withdrawn,
 )
+from watcherd.logs import heard
 from watcherd.trouble import Trouble
 
 log = structlog.get_logger()
@@ -86,58 +88,65 @@ class _Storage:
     waiting: set[int] = field(default_factory=set)
 
 
-def tell(  # noqa: C901, PLR0912 - a line for each event
-    job: Job, event: Event, waiting: int = logging.WARNING
-) -> None:
+def tell(job: Job, event: Event, waiting: int = logging.WARNING) -> None:
     """One log line for each step that a person would want to see; `waiting` is the level of a wait's."""
-    line = log.bind(job=job.id, inbox=job.inbox, file=job.path)
+    level, line, said = _line(job, event, waiting)
+    if heard(level):
+        log.log(level, line, job=job.id, inbox=job.inbox, file=job.path, **said)
+
+
+def _line(  # noqa: C901, PLR0911, PLR0912 - a line for each event
+    job: Job, event: Event, waiting: int
+) -> tuple[int, str, dict[str, object]]:
+    """The level, the name and the fields of an event's line."""
+    said: dict[str, object]
     match event:
         case Started() | Due() | Interrupted():
-            line.debug(f"job.{type(event).__name__.lower()}", state=job.state)
+            return logging.DEBUG, f"job.{type(event).__name__.lower()}", {"state": job.state}
         case Sending():
-            line.info("part.sent", part=event.part, attempt=job.attempts, bytes=event.size)
+            said = {"part": event.part, "attempt": job.attempts, "bytes": event.size}
+            return logging.INFO, "part.sent", said
         case Unanswered():
-            line.debug(
-                "part.unanswered", part=event.part, fault=event.fault.code, message=event.fault.message
-            )
+            return logging.DEBUG, "part.unanswered", {"part": event.part, **_fault(event.fault)}
         case Chosen():
-            line.debug("job.chosen", model=event.settings.model, request=event.settings.key)
+            said = {"model": event.settings.model, "request": event.settings.key}
+            return logging.DEBUG, "job.chosen", said
         case Cut():
             part = event.part
-            line.debug("part.cut", part=part.number, start=part.start, end=part.end, silent=part.silent)
+            said = {"part": part.number, "start": part.start, "end": part.end, "silent": part.silent}
+            return logging.DEBUG, "part.cut", said
         case Divided():
-            line.info("part.divided", part=event.number, into=[part.number for part in event.into])
+            said = {"part": event.number, "into": [part.number for part in event.into]}
+            return logging.INFO, "part.divided", said
         case Listened():
-            line.debug("job.listened", seconds=event.duration, silences=len(event.silences))
+            said = {"seconds": event.duration, "silences": len(event.silences)}
+            return logging.DEBUG, "job.listened", said
         case Replied():
-            line.info("part.translated", **_answer(event))
+            return logging.INFO, "part.translated", _answer(event)
         case Reused():
-            line.info("part.reused", **_answer(event))
+            return logging.INFO, "part.reused", _answer(event)
         case Recognised():
-            line.debug("job.recognised", sha256=event.sha256)
+            return logging.DEBUG, "job.recognised", {"sha256": event.sha256}
         case Refused():
-            line.warning("reply.refused", fault=event.fault.code, message=event.fault.message)
+            return logging.WARNING, "reply.refused", _fault(event.fault)
         case Planned():
-            line.debug("delivery.planned", name=event.plan.original, folder=event.plan.folder)
+            said = {"name": event.plan.original, "folder": event.plan.folder}
+            return logging.DEBUG, "delivery.planned", said
         case Delivered() if job.fault is not None:
-            fault = job.fault
-            line.error("job.failed", fault=fault.code, message=fault.message, hint=fault.hint)
+            return logging.ERROR, "job.failed", {**_fault(job.fault), "hint": job.fault.hint}
         case Delivered():
-            line.info("job.done", warnings=list(job.warnings))
+            return logging.INFO, "job.done", {"warnings": list(job.warnings)}
         case Postponed():
-            fault = event.fault
-            line.log(
-                waiting,
-                "job.waiting",
-                reason=event.reason,
-                until=event.until,
-                fault=fault.code,
-                message=fault.message,
-            )
+            said = {"reason": event.reason, "until": event.until, **_fault(event.fault)}
+            return waiting, "job.waiting", said
         case Withdrawn():
-            line.info("job.skipped", why=event.why)
+            return logging.INFO, "job.skipped", {"why": event.why}
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _fault(fault: Fault) -> dict[str, object]:
+    return {"fault": fault.code, "message": fault.message}
 
 
 def _answer(event: Replied | Reused) -> dict[str, object]:

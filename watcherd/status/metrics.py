@@ -7,7 +7,9 @@ are names of the configuration, states and codes, never files.
 from __future__ import annotations
 
 from collections import Counter as Tally
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar
 
 from prometheus_client import (
@@ -45,14 +47,18 @@ from watcherd.status.standing import Standing, StandingCollector
 
 
 class _Series:
-    """Every counter and histogram; what each is, is its help text."""
+    """Every counter and histogram, by its labels; what each is, is its help text.
+
+    Found labels are kept: prometheus-client takes longer to look them up than to count.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"watcherd_{name}", text, labels, registry=registry)
+        def counter(name: str, text: str, *labels: str) -> Callable[..., Counter]:
+            return cache(Counter(f"watcherd_{name}", text, labels, registry=registry).labels)
 
-        def histogram(name: str, text: str, label: str, *buckets: float) -> Histogram:
-            return Histogram(f"watcherd_{name}_seconds", text, (label,), buckets=buckets, registry=registry)
+        def histogram(name: str, text: str, label: str, *buckets: float) -> Callable[..., Histogram]:
+            made = Histogram(f"watcherd_{name}_seconds", text, (label,), buckets=buckets, registry=registry)
+            return cache(made.labels)
 
         self.arrivals = counter("arrivals", "Files that were noticed.", "inbox")
         self.settled = counter("settled", "Files that finished arriving.", "inbox")
@@ -125,13 +131,13 @@ class Metrics(Meter):
         series = self._series
         for inbox in standing.inboxes:
             for metric in (series.arrivals, series.settled, series.missed, series.reused):
-                metric.labels(inbox.name)
+                metric(inbox.name)
             for state in FINAL:
-                series.ended.labels(inbox.name, state)
+                series.ended(inbox.name, state)
         for endpoint in standing.endpoints:
             for metric in (series.audio, series.bytes):
-                metric.labels(endpoint.name)
-            series.requests.labels(endpoint.name, self._ANSWERED)
+                metric(endpoint.name)
+            series.requests(endpoint.name, self._ANSWERED)
         self._standing.now = standing
         return generate_latest(self._registry)
 
@@ -139,13 +145,13 @@ class Metrics(Meter):
 
     def noticed(self, inbox: str) -> None:
         """Count an arrival."""
-        self._series.arrivals.labels(inbox).inc()
+        self._series.arrivals(inbox).inc()
 
     def settled(self, inbox: str, seconds: float, *, missed: bool) -> None:
         """Count its end."""
-        self._series.settled.labels(inbox).inc()
-        self._series.missed.labels(inbox).inc(missed)
-        self._series.settle.labels(inbox).observe(seconds)
+        self._series.settled(inbox).inc()
+        self._series.missed(inbox).inc(missed)
+        self._series.settle(inbox).observe(seconds)
 
     # Endpoints.
 
@@ -154,7 +160,7 @@ class Metrics(Meter):
         match news:
             case EndpointPaused(endpoint, fault):
                 if self._paused.get(endpoint) != fault.code:
-                    self._series.pauses.labels(endpoint, fault.code).inc()
+                    self._series.pauses(endpoint, fault.code).inc()
                 self._paused[endpoint] = fault.code
             case EndpointResumed(endpoint):
                 self._paused.pop(endpoint, None)
@@ -174,31 +180,33 @@ class Metrics(Meter):
         return listen
 
     def _count(self, job: Job, event: Event) -> None:
-        known = self._jobs.setdefault(job.id, _Open())
+        known = self._jobs.get(job.id)
+        if known is None:
+            known = self._jobs[job.id] = _Open()
         self._time(job, event, known)
         self._tell_requests(job, event, known)
         series = self._series
         match event:
             case Reused():
-                series.reused.labels(job.inbox).inc()
+                series.reused(job.inbox).inc()
             case Refused():
-                series.refused.labels(job.inbox, event.fault.code).inc()
+                series.refused(job.inbox, event.fault.code).inc()
             case Postponed():
-                series.retries.labels(job.inbox, event.reason.value.replace(" ", "_")).inc()
+                series.retries(job.inbox, event.reason.value.replace(" ", "_")).inc()
             case _:
                 pass
         if job.state in FINAL:
-            series.ended.labels(job.inbox, job.state).inc()
+            series.ended(job.inbox, job.state).inc()
             del self._jobs[job.id]
 
     def _time(self, job: Job, event: Event, known: _Open) -> None:
         """Measure how long it was queued, and how long its delivery took without a break."""
         if isinstance(event, Started):
             since = job.settled_at if known.queued_at is None else known.queued_at
-            self._series.wait.labels(job.inbox).observe(max(0.0, self._clock.now() - since))
+            self._series.wait(job.inbox).observe(max(0.0, self._clock.now() - since))
         elif isinstance(event, Delivered) and known.delivering_since is not None:
             seconds = self._clock.monotonic() - known.delivering_since
-            self._series.delivery.labels(job.inbox).observe(seconds)
+            self._series.delivery(job.inbox).observe(seconds)
         if job.state is State.QUEUED:
             known.queued_at = self._clock.now()
         if isinstance(event, Planned):
@@ -211,14 +219,14 @@ class Metrics(Meter):
         match event:
             case Sending(endpoint, size, seconds, part):
                 known.asked[part] = endpoint, self._clock.monotonic()
-                series.bytes.labels(endpoint).inc(size)
+                series.bytes(endpoint).inc(size)
                 if seconds is None:
                     known.unmeasured[endpoint] += 1
                 else:
-                    series.audio.labels(endpoint).inc(seconds)
+                    series.audio(endpoint).inc(seconds)
             case Recognised(seconds=float(seconds)):
                 for endpoint, requests in known.unmeasured.items():
-                    series.audio.labels(endpoint).inc(requests * seconds)
+                    series.audio(endpoint).inc(requests * seconds)
                 known.unmeasured.clear()
             case Replied():
                 self._end_request(known, event.part, self._ANSWERED)
@@ -233,5 +241,5 @@ class Metrics(Meter):
     def _end_request(self, known: _Open, part: int, outcome: str) -> None:
         if part in known.asked:
             endpoint, since = known.asked.pop(part)
-            self._series.requests.labels(endpoint, outcome).inc()
-            self._series.request.labels(endpoint).observe(self._clock.monotonic() - since)
+            self._series.requests(endpoint, outcome).inc()
+            self._series.request(endpoint).observe(self._clock.monotonic() - since)
