@@ -141,3 +141,9 @@ def test_a_phrase_said_again_and_again_into_silence_is_invented_once_unrolled() 
     said = Transcript(segments=(Segment(start=0, end=30, text="Thanks for watching! " * 20),))
     merged = merge([PartTranscript(said)], duration=30, silences=((0.0, 30.0),))
     assert (merged.segments, merged.warnings) == ((), ("loops: 1", "invented: 1", "nothing_heard"))
+
+
+@given(st.text(max_size=12), st.integers(1, 30), st.text(max_size=20))
+def test_no_short_text_is_taken_for_one_that_does_not_pack(unit: str, times: int, rest: str) -> None:
+    body = (text := unit * times + rest).encode()
+    assert len(body) > 1000 or is_packed(text) == (len(body) / len(zlib.compress(body)) > PACKED)

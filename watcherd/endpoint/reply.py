@@ -238,9 +238,10 @@ def _letters(text: str) -> int:
 def _completed(segments: tuple[Segment, ...], whole: str, duration: float | None) -> tuple[Segment, ...]:
     """Add what the whole text has after the last segment: vLLM leaves out a segment that was not closed."""
     said = "".join("".join(segment.text for segment in segments).split())
-    places = [place for place, character in enumerate(whole) if not character.isspace()]
-    if len(places) <= len(said) or not "".join(whole.split()).startswith(said):
+    told = "".join(whole.split())
+    if len(told) <= len(said) or not told.startswith(said):
         return segments
+    places = [place for place, character in enumerate(whole) if not character.isspace()]
     start = max(segment.end for segment in segments)
     end = start if duration is None else max(start, duration)
     return (*segments, Segment(start=start, end=end, text=whole[places[len(said)] :]))
@@ -262,7 +263,9 @@ def _sound(text: object) -> str:
 
 def _number(value: object) -> float | None:
     """Read a finite number, which some servers send as a string."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
         number = float(value)

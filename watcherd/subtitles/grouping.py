@@ -7,6 +7,7 @@ shown too short. Never does a cue hold more than its lines do, or go on over a l
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
@@ -21,6 +22,7 @@ LONG_PAUSE = 1.0  # seconds; nobody waits for the second half of a cue for longe
 
 Group = tuple[int, int]  # from this piece up to that one
 
+_SENTENCE, _CLAUSE = Break.SENTENCE, Break.CLAUSE  # members are slow to look up
 _COSTS = (0.0, 10.0, 14.0, 20.0, 28.0, 50.0, 80.0, 400.0)  # by Break: what a cue that ends there costs
 _EMPTINESS = 11.0  # for a cue that is nearly empty, less the fuller it is
 _NEW_SENTENCE = 20.0  # for each that begins within a cue
@@ -66,60 +68,78 @@ def _cheapest(speech: Speech, shape: Shape) -> list[Group]:
     best = [0.0] + [float("inf")] * count
     origin = [0] * (count + 1)
     edges = list(accumulate((piece.width + piece.spaced for piece in speech.pieces), initial=0))
-    for start in range(count):
-        for end, lines, inner, clause in _reachable(speech, shape, start):
-            cost = best[start] + inner + _cost(speech, shape, start, end, edges)
-            if clause and end < count and speech.breaks[end] > Break.CLAUSE:
+    gone = [start - shape.gap for start in speech.starts] + [speech.limit]
+    inside, ending = _inside_and_ending(speech)
+    for start, (begin, piece) in enumerate(zip(speech.starts, speech.pieces, strict=True)):
+        before, left = best[start], edges[start] + piece.spaced
+        for end, lines, inner, torn in _reachable(speech, shape, start, edges, inside):
+            cost = before + inner
+            if cost + ending[end] >= best[end]:
+                continue  # too dear already, whatever the rest comes to
+            shown, said = gone[end] - begin, speech.ends[end - 1] - begin
+            cost += _cost(shape, edges[end] - left, said, shown, ending[end])
+            if torn:
                 cost += _TORN
             if cost < best[end] and lines == 2:
                 cost += _line_end(speech, shape, start, end, edges)
             if cost < best[end]:
                 best[end], origin[end] = cost, start
-    bounds = [count]
+    return _way(origin)
+
+
+def _way(origin: Sequence[int]) -> list[Group]:
+    """Go back from the end by where each cue begins."""
+    bounds = [len(origin) - 1]
     while bounds[-1]:
         bounds.append(origin[bounds[-1]])
     return list(pairwise(reversed(bounds)))
 
 
-def _reachable(speech: Speech, shape: Shape, start: int) -> Iterator[tuple[int, int, float, bool]]:
-    """Yield where a cue from here may end, its lines, what its inside costs, if a clause begins there."""
-    pieces, starts, ends, breaks = speech.pieces, speech.starts, speech.ends, speech.breaks
-    last_start = starts[start] + shape.max_seconds
+def _inside_and_ending(speech: Speech) -> tuple[list[float], list[float]]:
+    """Say what it costs a cue to go on at each piece, infinity where none may; and what to end before it."""
+    pauses = [max(0.0, start - end) for start, end in zip(speech.starts[1:], speech.ends, strict=False)]
+    places = list(zip(pauses, speech.breaks[1:], strict=True))
+    inside = [
+        pause * _WAITING + (_NEW_SENTENCE if what == _SENTENCE else 0) if pause <= LONG_PAUSE else math.inf
+        for pause, what in places
+    ]
+    return [0.0, *inside], [0.0, *(_COSTS[what] / (1 + 2 * pause) for pause, what in places), 0.0]
+
+
+def _reachable(
+    speech: Speech, shape: Shape, start: int, edges: Sequence[int], inside: Sequence[float]
+) -> Iterator[tuple[int, int, float, bool]]:
+    """Yield where a cue from here may end, its lines, what its inside costs, if its last clause is torn."""
+    pieces, starts, breaks = speech.pieces, speech.starts, speech.breaks
+    max_chars, max_lines, last_start = shape.max_chars, shape.max_lines, starts[start] + shape.max_seconds
     most = shape.max_rate * shape.max_seconds
-    lines, taken, total, inner = 1, pieces[start].width, pieces[start].width, 0.0
-    clause = False
-    yield start + 1, 1, 0.0, clause
+    left = line = edges[start] + pieces[start].spaced
+    lines, inner, clause = 1, 0.0, False
     for at in range(start + 1, len(pieces)):
-        piece = pieces[at]
-        total += piece.width + piece.spaced
-        taken += piece.width + piece.spaced
-        if taken > shape.max_chars:
-            lines, taken = lines + 1, piece.width
-        pause = starts[at] - ends[at - 1]
-        if lines > shape.max_lines or total > most or pause > LONG_PAUSE or starts[at] >= last_start:
+        is_clause, right = breaks[at] <= _CLAUSE, edges[at + 1]
+        yield at, lines, inner, clause and not is_clause
+        if right - line > max_chars:
+            lines, line = lines + 1, edges[at] + pieces[at].spaced
+        inner += inside[at]
+        if lines > max_lines or right - left > most or inner == math.inf or starts[at] >= last_start:
             return
-        inner += max(0.0, pause) * _WAITING + (_NEW_SENTENCE if breaks[at] is Break.SENTENCE else 0)
-        clause = clause or breaks[at] <= Break.CLAUSE
-        yield at + 1, lines, inner, clause
+        clause = clause or is_clause
+    yield len(pieces), lines, inner, False
 
 
-def _cost(speech: Speech, shape: Shape, start: int, end: int, edges: Sequence[int]) -> float:
-    """Say what a cue costs, except for what is within it."""
-    columns = edges[end] - edges[start] - speech.pieces[start].spaced
-    begin, over = speech.starts[start], speech.ends[end - 1]
+def _cost(shape: Shape, columns: int, said: float, shown: float, ending: float) -> float:
+    """Say what a cue costs that is `said` and `shown` for so long, except for what is within it."""
     cost = _EMPTINESS * (1 - columns / (shape.max_lines * shape.max_chars)) ** 2
-    cost += _OVERTIME * max(0.0, over - begin - shape.max_seconds)
-    if end < len(speech.pieces):
-        following = speech.starts[end] - shape.gap
-        cost += _COSTS[speech.breaks[end]] / (1 + 2 * max(0.0, speech.starts[end] - over))
-    else:
-        following = speech.limit
-    shown = max(following - begin, 0.001)
+    if said > shape.max_seconds:
+        cost += _OVERTIME * (said - shape.max_seconds)
+    cost += ending
+    shown = max(shown, 0.001)
     if shown < shape.min_seconds:
         cost += _TOO_SHORT * (1 + (shape.min_seconds - shown) / shape.min_seconds)
     elif shown < _COMFORT:
         cost += _FLEETING * (_COMFORT - shown) / _COMFORT
-    return cost + _RUSH * min(1.0, max(0.0, columns / (shape.max_rate * shown) - 1))
+    rush = columns / (shape.max_rate * shown) - 1
+    return cost + _RUSH * min(1.0, rush) if rush > 0 else cost
 
 
 def _line_end(speech: Speech, shape: Shape, start: int, end: int, edges: Sequence[int]) -> float:

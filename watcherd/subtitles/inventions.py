@@ -34,7 +34,7 @@ def _is_invented(segment: Segment, silences: Silences) -> bool:
         return True
     if is_blank(segment.text):
         return True
-    return is_listed(segment.text) and (doubted or is_silent(segment.start, segment.end, silences))
+    return (doubted or is_silent(segment.start, segment.end, silences)) and is_listed(segment.text)
 
 
 def is_silent(start: float, end: float, silences: Silences) -> bool:

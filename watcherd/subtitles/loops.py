@@ -18,6 +18,7 @@ REPEATED = 3  # times in a row; twice is emphasis
 INSISTENT = 5  # segments in a row, after which even a short word is worth asking again
 PACKED = 2.4  # Whisper's own limit: text that packs better than this is repetition
 _WINDOW = 1000  # characters; no segment of Whisper's is longer, and long honest text packs as well as a loop
+_TOO_FEW = 20  # bytes, and one for each different one: packed they are 9, and half a one for each of these
 _LONGEST_UNIT = 60  # words that may be repeated together
 _WORD = re.compile(r"[^\W_]+")
 
@@ -30,6 +31,8 @@ def is_looping(transcript: Transcript) -> bool:
     if any(is_packed(segment.text) for segment in transcript.segments):
         return True
     spoken = [segment for segment in transcript.segments if segment.text.strip()]
+    if len(spoken) < REPEATED:
+        return False
     runs = (list(run) for _, run in groupby(spoken, key=_said))
     return any(
         len(run) >= REPEATED and (len(run) >= INSISTENT or is_packed(" ".join(one.text for one in run)))
@@ -40,6 +43,8 @@ def is_looping(transcript: Transcript) -> bool:
 def is_packed(text: str) -> bool:
     """Whether some stretch of the text packs better than speech does."""
     body = text.encode()
+    if len(body) <= _TOO_FEW + len(set(body)):
+        return False
     starts = range(0, max(1, len(body) - _WINDOW // 2), _WINDOW // 2)
     return any(_ratio(body[start : start + _WINDOW]) > PACKED for start in starts)
 
@@ -52,6 +57,8 @@ def unrolled(segments: Sequence[Segment]) -> tuple[list[Segment], int]:
 
 def collapsed(segments: Sequence[Segment]) -> tuple[list[Segment], int]:
     """Return the segments with the first of each run that says the same, and how many were dropped."""
+    if len(segments) < REPEATED:
+        return list(segments), 0
     kept: list[Segment] = []
     for _, run in groupby(segments, key=_said):
         same = list(run)

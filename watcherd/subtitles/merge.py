@@ -154,6 +154,8 @@ def _spread(part: PartTranscript, spoken: Sequence[Segment], end: float) -> list
 
 def _shifted(segment: Segment, by: float, end: float) -> Segment:
     """Move a segment, and what it says of its words, to the job's time line, no further than its end."""
+    if not by and segment.end <= end and not segment.words:
+        return segment
     return replace(
         segment,
         start=min(segment.start + by, end),

@@ -88,17 +88,16 @@ _SOUND = _patterns(_SOUNDS)
 _NOTHING = re.compile(_BLANK)
 _BRACKETED = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*|<[^<>]*>")
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
-_NO_WORD = re.compile(r"[\W_]+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 def is_listed(text: str) -> bool:
     """Whether every sentence of it is what a model says where there is nothing to hear."""
     if len(text) > LONGEST:
         return False
-    whole = [text] if _LISTED.fullmatch(_words(text)) else _SENTENCE.split(_BRACKETED.sub("", text))
-    return _are_marks(text, _SOUND) and all(
-        not _words(one) or _LISTED.fullmatch(_words(one)) for one in whole
-    )
+    sentences = _SENTENCE.split(_BRACKETED.sub("", text))
+    listed = all(map(_is_phrase, sentences)) or (sentences != [text] and _is_phrase(text))
+    return listed and _are_marks(text, _SOUND)
 
 
 def is_blank(text: str) -> bool:
@@ -108,6 +107,11 @@ def is_blank(text: str) -> bool:
     )
 
 
+def _is_phrase(text: str) -> bool:
+    words = _words(text)
+    return not words or _LISTED.fullmatch(words) is not None
+
+
 def _are_marks(text: str, marks: re.Pattern[str]) -> bool:
     """Whether all that stands in brackets of any kind is one of these marks."""
     return all(marks.fullmatch(_words(one)) for one in _BRACKETED.findall(text))
@@ -115,4 +119,4 @@ def _are_marks(text: str, marks: re.Pattern[str]) -> bool:
 
 def _words(text: str) -> str:
     """The words alone, in lower case."""
-    return _NO_WORD.sub(" ", text.casefold()).strip()
+    return " ".join(_WORD.findall(text.casefold()))

@@ -21,11 +21,7 @@ class Piece:
 
 def pieces(text: str, *, max_chars: int) -> list[Piece]:
     """Cut a text; none of the pieces is wider than a line, unless one character is."""
-    return [
-        Piece(part, number == 0, width(part))
-        for word in clean(text).split()
-        for number, part in enumerate(_parts(word, max_chars))
-    ]
+    return [piece for word in clean(text).split() for piece in _cut(word, max_chars)]
 
 
 def written(line: Iterable[Piece]) -> str:
@@ -38,9 +34,13 @@ def columns(line: Sequence[Piece]) -> int:
     return sum(piece.width + piece.spaced for piece in line) - line[0].spaced
 
 
-def _parts(word: str, max_chars: int) -> Iterable[str]:
+def _cut(word: str, max_chars: int) -> Iterable[Piece]:
     if word.isascii() and len(word) <= max_chars:
-        return (word,)
+        return (Piece(word, True, len(word)),)
+    return (Piece(part, number == 0, width(part)) for number, part in enumerate(_parts(word, max_chars)))
+
+
+def _parts(word: str, max_chars: int) -> Iterable[str]:
     units = list(_units(word))
     if len(units) == 1 and width(word) <= max_chars:
         return units

@@ -36,7 +36,8 @@ def righted(segments: Sequence[Segment], end: float) -> Iterator[Segment]:
             first, last = last, first
         elif not first < last < math.inf:
             last = first + speech(segment.text)
-        yield replace(segment, start=first, end=last)
+        unchanged = (first, last) == (segment.start, segment.end)
+        yield segment if unchanged else replace(segment, start=first, end=last)
         position = min(last, end)
 
 

@@ -79,6 +79,8 @@ def _opening(before: Sequence[Piece], first: Piece) -> Break:
 
 def _times_of_words(segment: Segment, found: Sequence[Piece]) -> list[Silence] | None:
     """Find the time of each piece by counting letters; None where the words are not those of the text."""
+    if not segment.words:
+        return None
     counts = [_letters(word.text) for word in segment.words]
     own = [_letters(piece.text) for piece in found]
     if not sum(own) or sum(counts) != sum(own):
