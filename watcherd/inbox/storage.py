@@ -130,14 +130,16 @@ class Storage:
         while (errand := self._next()) is not None:
             pulse.beat()
             self._busy.add(thread)
-            _run(errand)
+            outcome = _run(errand)
             self._busy.discard(thread)
             with self._lock:  # is there an errand for it, or may the next one count on it?
                 if self._backlog:
                     self._backlog -= 1
                 else:
                     self._waiting += 1
-            del errand  # an idle thread keeps neither arguments nor results alive
+            # Last, since the loop wakes up by it, and two threads that both have work wait for each other.
+            _tell(errand, *outcome)
+            del errand, outcome  # an idle thread keeps neither arguments nor results alive
         pulse.end()
 
     def _next(self) -> _Errand | None:
@@ -162,14 +164,17 @@ def _close(descriptors: Sequence[int]) -> None:
             os.close(descriptor)
 
 
-def _run(errand: _Errand) -> None:
-    if errand.future.done():  # cancelled, or given up
-        return
-    result, error = None, None
+def _run(errand: _Errand) -> tuple[object, BaseException | None]:
+    """The result, or the error; neither where nobody waits: cancelled, or given up."""
+    if errand.future.done():
+        return None, None
     try:
-        result = errand.work()
+        return errand.work(), None
     except BaseException as raised:  # noqa: BLE001 - a thread's outermost frame; the caller gets it
-        error = raised
+        return None, raised
+
+
+def _tell(errand: _Errand, result: object, error: BaseException | None) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
         errand.loop.call_soon_threadsafe(_settle, errand.future, result, error)
 

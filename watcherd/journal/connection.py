@@ -11,9 +11,9 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
 from watcherd.clock import Clock
@@ -53,31 +53,28 @@ class _Errand:
 class Connection:
     """What the journal's records share. `raw` is for work that runs inside `read` and `write` only."""
 
-    def __init__(self, path: Path, raw: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, raw: sqlite3.Connection) -> None:
         self.raw = raw
         self._path = path
-        self._thread = thread
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._reads: list[_Errand] = []
         self._writes: list[_Errand] = []
         self._working = False
+        self._wanted: SimpleQueue[bool] = SimpleQueue()  # True: there are errands; False: the end
+        self._closed: asyncio.Future[None] | None = None
+        threading.Thread(target=self._serve, name="journal", daemon=True).start()
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> Self:
         """Open or create the journal; raises JournalError as `connect` does."""
-        thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        try:
-            raw = await asyncio.get_running_loop().run_in_executor(thread, connect, path, clock)
-        except BaseException:
-            thread.shutdown()
-            raise
-        return cls(path, raw, thread)
+        return cls(path, await asyncio.to_thread(connect, path, clock))
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
-        await self._loop.run_in_executor(self._thread, self.raw.close)
-        self._thread.shutdown()
+        self._closed = self._loop.create_future()
+        self._wanted.put(False)
+        await self._closed
 
     async def read(self, work: Callable[..., T], *values: object) -> T:
         """Do blocking work that writes nothing; raises FaultError (scope machine) when SQLite cannot."""
@@ -96,18 +93,34 @@ class Connection:
         return await self.read(lambda: self.raw.execute(query, values).fetchall())
 
     async def _done(self, errands: list[_Errand], work: Callable[[], T]) -> T:
+        if self._closed is not None:
+            raise RuntimeError("the journal is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         with self._lock:
             errands.append(_Errand(work, future))
             idle, self._working = not self._working, True
         if idle:
-            self._thread.submit(self._work_off)
+            self._wanted.put(True)
         try:
             return await future
         except sqlite3.Error as error:
             raise FaultError(_unusable(self._path, error)) from error
 
     # In the thread.
+
+    def _serve(self) -> None:
+        """Work until the file is closed. No executor, whose every call costs as much as a short errand."""
+        while self._wanted.get():
+            self._work_off()
+        try:
+            self.raw.close()
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it
+                self._loop.call_soon_threadsafe(self._tell_closed)
+
+    def _tell_closed(self) -> None:
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
 
     def _work_off(self) -> None:
         """Do what waits until nothing does: reads at once, all writes in one transaction."""
