@@ -219,7 +219,7 @@ class Queue:
             pause = bench.gate.pause
             held = name in self.held or bench.gate.held_since is not None or bench.storage.silent
             blocked = held or (pause is not None and pause.until > horizon)
-            if not blocked and await self._journal.startable(name):
+            if not blocked and await self._journal.startable(name, 1):
                 return False
         return True
 
@@ -295,13 +295,14 @@ class Queue:
     async def _fill(self) -> None:
         """Start jobs while any inbox has one and its endpoint allows it, the inboxes in turn."""
         names = list(self._benches)
+        ready: dict[str, list[Job]] = {}  # inboxes' jobs to come, each inbox asked for once
         started = True
         while started and not self._stopped.is_set():
             started = False
             for offset in range(len(names)):
                 name = names[(self._turn + offset) % len(names)]
                 bench = self._benches.get(name)  # a reload may have taken it away
-                job = None if bench is None else await self._next(name, bench)
+                job = None if bench is None else await self._next(name, bench, ready)
                 if job is not None and job.suspect and self._working():
                     return  # a suspect travels alone, so that the next death tells who it was
                 if job is not None and bench is not None:
@@ -310,17 +311,20 @@ class Queue:
                     started = True
                     break
 
-    async def _next(self, inbox: str, bench: Bench) -> Job | None:
+    async def _next(self, inbox: str, bench: Bench, ready: dict[str, list[Job]]) -> Job | None:
         working = self._working()
         if inbox in self.held or bench.storage.silent or any(job.suspect for job in working):
             return None
         load = sum(1 for job in working if self._bench_of[job.id].gate is bench.gate)
         in_hand = set(self._active)  # a job that ends while the journal is read would come back as it was
-        room = load < bench.gate.allowance()
+        room = bench.gate.allowance() - load
         if bench.gate.is_open:
-            return await self._journal.startable(inbox, besides=in_hand) if room else None
+            if room > 0 and inbox not in ready:
+                ready[inbox] = await self._journal.startable(inbox, room, besides=in_hand)
+            return ready[inbox].pop(0) if room > 0 and ready[inbox] else None
+        ready.pop(inbox, None)  # a probe may take one of them
         delivery = await self._journal.unfinished(inbox, besides=in_hand)  # which needs no endpoint
-        if delivery is not None or not room:
+        if delivery is not None or room <= 0:
             return delivery
         return await self._journal.probing(inbox, besides=in_hand)
 

@@ -187,7 +187,10 @@ async def test_unfinished_deliveries_start_first_then_the_oldest_settled(journal
     first, second, third = [await added(journal, name) for name in (b"1", b"2", b"3")]
     await added(journal, b"4", "other")
     third = await moved(journal, third, Started(), Planned(PLAN, (), FAULT))
-    assert await in_turn(journal.startable) == [third.id, first.id, second.id]
+    for count in (1, 2, 3, 10):
+        found = [job.id for job in await journal.startable("in", count)]
+        assert found == [third.id, first.id, second.id][:count]
+    assert [job.id for job in await journal.startable("in", 9, besides=[third.id, first.id])] == [second.id]
 
 
 async def test_a_waiting_job_is_due_at_its_time(journal: Journal) -> None:
@@ -307,7 +310,7 @@ async def test_a_probe_takes_the_job_that_was_left_alone_longest(journal: Journa
     first, second = [await added(journal, name) for name in (b"1", b"2")]
     pause = Postponed(WaitReason.ENDPOINT_PAUSED, 1.0, FAULT)
     await moved(journal, first, Started(), pause, Due())
-    assert await in_turn(journal.startable) == [first.id, second.id]
+    assert [job.id for job in await journal.startable("in", 2)] == [first.id, second.id]
     assert await in_turn(journal.probing) == [second.id, first.id]
 
 

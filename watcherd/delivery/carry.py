@@ -2,7 +2,7 @@
 
 What a stop leaves behind says where to go on; nothing else is remembered:
 
-    .watcherd-JOB-0.tmp     in the target folder: the original's move has begun (empty)
+    .watcherd-JOB-0.tmp     in the target folder: the original's move has begun (a link to a sidecar)
     .watcherd-JOB-1.tmp     there: a copy of the original, from another device, not whole yet
     .watcherd-JOB-N.tmp     there: a sidecar that is not whole yet
     .watcherd-JOB.original  in the original's folder: the original, standing in done or failed as well
@@ -138,7 +138,7 @@ class Delivery:
 
     def _original(self) -> Result:
         """Move the original; look at what arrived, since its name may have got another file meanwhile."""
-        os.close(self.sidecars.create(_BEGUN, 0o600))
+        self.sidecars.mark(_BEGUN)
         if (result := self._unmovable()) is not None:
             return result
         assert self.source_fd is not None

@@ -74,6 +74,22 @@ class Sidecars:
             os.unlink(temporary, dir_fd=self.folder_fd)
             return os.open(temporary, _CREATE, mode, dir_fd=self.folder_fd)
 
+    def mark(self, number: int) -> None:
+        """Let a temporary file be there, whatever it holds: another name of a sidecar, where links are known.
+
+        A file made only to be removed again would cost ever more: ext4 does not use the number of a removed
+        one again for minutes, and passes over all of them, one by one, for each new file.
+        """
+        self.begun.add(number)
+        marker = self.temporary(number)
+        for name in self.published:
+            with contextlib.suppress(OSError):
+                os.link(
+                    name, marker, src_dir_fd=self.folder_fd, dst_dir_fd=self.folder_fd, follow_symlinks=False
+                )
+                return
+        os.close(self.create(number, 0o600))
+
     def publish(self, number: int, name: bytes) -> os.stat_result | None:
         """Give a temporary file its final name; return its state, None where the name is taken."""
         temporary = self.temporary(number)

@@ -141,18 +141,19 @@ class Journal:
         """Jobs that wait for something other than their own backoff."""
         return await self._jobs("state = 'waiting' AND reason <> 'backoff'")
 
-    async def startable(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
-        """The job of an inbox to take up next, `besides` those: a delivery to go on with, or a queued one.
+    async def startable(self, inbox: str, count: int, *, besides: Collection[int] = ()) -> list[Job]:
+        """At most so many jobs to take up next, `besides` those: deliveries to go on with, then queued ones.
 
-        The file that settled first goes first.
+        The files that settled first go first.
         """
         states = (State.DELIVERING, State.QUEUED)
-        return await self._connection.read(self._next, inbox, states, "settled_at", besides)
+        return await self._connection.read(self._first, inbox, states, "settled_at", count, besides)
 
     async def unfinished(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
         """The delivery of an inbox to go on with next, `besides` those."""
         states = (State.DELIVERING,)
-        return await self._connection.read(self._next, inbox, states, "settled_at", besides)
+        found = await self._connection.read(self._first, inbox, states, "settled_at", 1, besides)
+        return found[0] if found else None
 
     async def probing(self, inbox: str, *, besides: Collection[int] = ()) -> Job | None:
         """The queued job of an inbox to probe an endpoint with, `besides` those: the one left alone longest.
@@ -160,17 +161,20 @@ class Journal:
         So a file that an endpoint fails over does not keep the others from finding out that it is well.
         """
         states = (State.QUEUED,)
-        return await self._connection.read(self._next, inbox, states, "changed_at", besides)
+        found = await self._connection.read(self._first, inbox, states, "changed_at", 1, besides)
+        return found[0] if found else None
 
-    def _next(self, inbox: str, states: Sequence[State], order: str, besides: Collection[int]) -> Job | None:
-        """The first job of an inbox in the first of these states that has any, `besides` those."""
+    def _first(
+        self, inbox: str, states: Sequence[State], order: str, count: int, besides: Collection[int]
+    ) -> list[Job]:
+        """The first jobs of an inbox in these states, one state after the other, `besides` those."""
         others, given = "id NOT IN (SELECT value FROM json_each(?))", json.dumps(list(besides))
-        query = f"SELECT * FROM jobs WHERE inbox = ? AND state = ? AND {others} ORDER BY {order}, id LIMIT 1"
+        query = f"SELECT * FROM jobs WHERE inbox = ? AND state = ? AND {others} ORDER BY {order}, id LIMIT ?"
+        found: list[Job] = []
         for state in states:
-            row = self._connection.raw.execute(query, (inbox, state, given)).fetchone()
-            if row is not None:
-                return job_from(row)
-        return None
+            rows = self._connection.raw.execute(query, (inbox, state, given, count - len(found)))
+            found += [job_from(row) for row in rows]
+        return found
 
     async def due(self, now: float) -> list[Job]:
         """Waiting jobs whose time has come."""
