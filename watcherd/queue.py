@@ -44,6 +44,7 @@ from watcherd.trouble import Trouble
 log = structlog.get_logger()
 
 JOURNAL_WAIT = 5.0  # seconds between two tries of a journal that fails
+PLENTY = 256  # open jobs of an inbox, at the least; they last for some rests of its arrivals (inbox.pace)
 CRASH_WAIT = 60.0  # seconds until a job that met a bug is tried again
 LOOK = 5.0  # seconds between two looks at whether an inbox's storage has fallen silent, or answers again
 
@@ -236,9 +237,9 @@ class Queue:
         """The folders of an inbox in which files with open jobs lie."""
         return self._backlog.folders(inbox)
 
-    def open_in(self, inbox: str) -> int:
-        """How many open jobs an inbox has."""
-        return self._backlog.of(inbox)
+    def has_plenty(self, inbox: str) -> bool:
+        """Whether an inbox has more open jobs than can be taken up soon, beside those in hand."""
+        return self._backlog.of(inbox) >= PLENTY + len(self._active)
 
     async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
         """The open jobs whose file lies directly in `folder` of an inbox."""

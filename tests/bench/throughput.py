@@ -131,9 +131,8 @@ def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 def _by_daemon(setting: Setting, files: Sequence[Path]) -> Ours:
     """Let a new daemon translate them; they are where they were afterwards."""
     with (
-        tempfile.TemporaryDirectory(dir=files[0].parent.parent) as home,
         BenchEndpoint(setting.delay) as endpoint,
-        BenchDaemon(Path(home), endpoint.settings(concurrency=AT_ONCE)) as daemon,
+        BenchDaemon(_folder(files), endpoint.settings(concurrency=AT_ONCE)) as daemon,
     ):
         before, began = daemon.processor_time(), time.time()
         for path in files:
@@ -153,8 +152,9 @@ def _by_daemon(setting: Setting, files: Sequence[Path]) -> Ours:
 
 
 def _by_curl(setting: Setting, files: Sequence[Path]) -> float:
-    with tempfile.TemporaryDirectory() as name, BenchEndpoint(setting.delay) as endpoint:
-        answers, transfers = Path(name) / "answers", Path(name) / "transfers"
+    home = _folder(files)
+    with BenchEndpoint(setting.delay) as endpoint:
+        answers, transfers = home / "answers", home / "transfers"
         answers.mkdir()
         transfers.write_text("next\n".join(_transfer(endpoint, path, answers) for path in files))
         parallel = ("--parallel", "--parallel-immediate", "--parallel-max", str(AT_ONCE))
@@ -177,8 +177,9 @@ def _transfer(endpoint: BenchEndpoint, path: Path, answers: Path) -> str:
 
 
 def _by_httpx(setting: Setting, files: Sequence[Path]) -> float:
-    with tempfile.TemporaryDirectory() as answers, BenchEndpoint(setting.delay) as endpoint:
-        command = [sys.executable, "-m", "tests.bench.plain", endpoint.base_url, str(AT_ONCE), answers]
+    answers = _folder(files)
+    with BenchEndpoint(setting.delay) as endpoint:
+        command = [sys.executable, "-m", "tests.bench.plain", endpoint.base_url, str(AT_ONCE), str(answers)]
         ran = subprocess.run([*command, *map(str, files)], check=True, stdout=subprocess.PIPE, text=True)
         _check(endpoint, files, 1)
         assert len(os.listdir(answers)) == len(files)
@@ -187,11 +188,7 @@ def _by_httpx(setting: Setting, files: Sequence[Path]) -> float:
 
 def _by_peer(setting: Setting, files: Sequence[Path]) -> float:
     """The peer's rate, from its first request on; the files are where they were afterwards."""
-    with (
-        tempfile.TemporaryDirectory(dir=files[0].parent.parent) as home,
-        BenchEndpoint(setting.delay) as endpoint,
-        Rival(Path(home), endpoint.base_url) as rival,
-    ):
+    with BenchEndpoint(setting.delay) as endpoint, Rival(_folder(files), endpoint.base_url) as rival:
         for path in files:
             path.rename(rival.inbox / path.name)
         _wait_for(rival.target / files[-1].name)
@@ -202,6 +199,15 @@ def _by_peer(setting: Setting, files: Sequence[Path]) -> float:
         for path in files:
             (rival.target / path.name).rename(path)
     return len(files) / (ended - began)
+
+
+def _folder(files: Sequence[Path]) -> Path:
+    """A folder for one who takes part in one round; it goes with the files, when all is over.
+
+    For minutes after a file was removed, ext4 passes over its number, one by one, with each new file: who
+    came next would pay for it.
+    """
+    return Path(tempfile.mkdtemp(dir=files[0].parent.parent))
 
 
 def _wait_for(path: Path) -> None:

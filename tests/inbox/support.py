@@ -48,6 +48,7 @@ class FakeDesk:
         self.known: dict[bytes, tuple[int, int]] = {}
         self.asked_for_kept: list[bytes] = []
         self.fault: Exception | None = None
+        self.plenty = False
         self._slow = slow
 
     async def open_folders(self, inbox: str) -> set[bytes]:
@@ -55,9 +56,9 @@ class FakeDesk:
         assert inbox == "inbox"
         return {folder_of(job.path) for job in self.jobs.values()}
 
-    def open_in(self, inbox: str) -> int:
+    def has_plenty(self, inbox: str) -> bool:
         assert inbox == "inbox"
-        return len(self.jobs)
+        return self.plenty
 
     async def open_jobs(self, inbox: str, folder: bytes) -> list[Job]:
         self._fail()

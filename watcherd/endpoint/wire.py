@@ -17,10 +17,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import anyio
+import anyio.lowlevel
 import httpcore
 import httpx
 
 KEEP_ALIVE = 3.5  # seconds; servers close an idle connection after 5 to 7, and a reused one then breaks
+_LOADED = anyio.lowlevel, anyio.Event, anyio.Lock, anyio.connect_tcp, anyio.fail_after
+"""What httpcore works with, which loads at its first use: that would hold the event loop up for 0.05 s."""
 _READ = 64 * 1024
 _PIECE = 256 * 1024
 _SOCKET_OPTIONS = (  # a server that works for minutes sends nothing meanwhile: notice if it is gone

@@ -22,8 +22,8 @@ class Desk(Witness, Protocol):
         """The folders, relative to the inbox, in which files with open jobs lie."""
         ...
 
-    def open_in(self, inbox: str) -> int:
-        """How many open jobs an inbox has."""
+    def has_plenty(self, inbox: str) -> bool:
+        """Whether an inbox has more open jobs than can be taken up soon."""
         ...
 
     async def open_jobs(self, inbox: str, folder: bytes) -> Sequence[Job]:
@@ -72,9 +72,9 @@ class Window:
         return self._open
 
     @property
-    def queued(self) -> int:
-        """How many of its files have open jobs."""
-        return self._desk.open_in(self._folder.name)
+    def has_plenty(self) -> bool:
+        """Whether there are more open jobs than can be taken up soon."""
+        return self._desk.has_plenty(self._folder.name)
 
     async def learn(self) -> None:
         """Hear of every folder with open jobs: a walk may never come to some."""

@@ -51,7 +51,7 @@ TICK = 1.0  # seconds between two looks at the inbox's own folder
 RETRY = 5.0  # seconds after a fault of the desk
 AFTER_OVERFLOW = 1.0  # seconds after which watchdog has rebuilt its own watches
 AFTER_WITHDRAWAL = 1.0  # seconds until a changed file is offered again: its old job must be gone
-LOOKS = 64  # paths in one call; what has settled starts while the next ones are looked at
+LOOKS = 32  # paths in one call; what has settled starts while the next ones are looked at
 HINTS = 2000  # hints in one turn
 FLOOD = 20_000  # hints beyond which a scan is cheaper
 
@@ -332,7 +332,7 @@ class Intake:
         for ended in await asyncio.gather(*handing, return_exceptions=True):
             if ended is not None:
                 raise ended
-        self._pace.looked(began=asked, now=self._clock.monotonic(), queued=self._window.queued)
+        self._pace.looked(began=asked, now=self._clock.monotonic(), plenty=self._window.has_plenty)
 
     async def _weigh(self, path: bytes, seen: Look, inquiry: Inquiry, asked: float) -> Settled | None:
         """Enter one look. A job of the same file ends the arrival; one of another file has to go first."""

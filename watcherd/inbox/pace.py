@@ -6,8 +6,7 @@ purpose: whatever settles now is queued behind all of them.
 
 from __future__ import annotations
 
-PLENTY = 256  # open jobs of one inbox
-REST = 9.0  # times as long as the looks took, so that these take a tenth of the time
+REST = 4.0  # times as long as the looks took, so that these take a fifth of the time
 LONGEST = 5.0  # seconds; storage that was slow once must not hold arrivals up for long
 
 
@@ -17,6 +16,6 @@ class Pace:
     def __init__(self) -> None:
         self.due = float("-inf")
 
-    def looked(self, *, began: float, now: float, queued: int) -> None:
-        """Looks took from `began` to `now`, what they led to included; so many jobs are open after them."""
-        self.due = now + min(LONGEST, REST * (now - began)) if queued >= PLENTY else now
+    def looked(self, *, began: float, now: float, plenty: bool) -> None:
+        """Looks took from `began` to `now`, with what came of them; with `plenty`, nobody waits for more."""
+        self.due = now + min(LONGEST, REST * (now - began)) if plenty else now
