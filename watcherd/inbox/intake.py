@@ -51,7 +51,7 @@ TICK = 1.0  # seconds between two looks at the inbox's own folder
 RETRY = 5.0  # seconds after a fault of the desk
 AFTER_OVERFLOW = 1.0  # seconds after which watchdog has rebuilt its own watches
 AFTER_WITHDRAWAL = 1.0  # seconds until a changed file is offered again: its old job must be gone
-LOOKS = 32  # paths in one call; what has settled starts while the next ones are looked at
+LOOKS = 64  # paths in one call; what has settled starts while the next ones are looked at
 HINTS = 2000  # hints in one turn
 FLOOD = 20_000  # hints beyond which a scan is cheaper
 
