@@ -19,8 +19,9 @@ from watcherd.journal.connection import Connection
 class Counted:
     """A connection whose thread can be held up, and whose commits are counted."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, path: Path) -> None:
         self.connection = connection
+        self.path = path
         self.commits = 0
         self._go_on = threading.Event()
         connection.raw.set_trace_callback(self._seen)
@@ -53,9 +54,10 @@ class Counted:
 
 @pytest.fixture
 async def counted(tmp_path: Path) -> AsyncIterator[Counted]:
-    connection = await Connection.open(tmp_path / "journal.sqlite3", SystemClock())
+    path = tmp_path / "journal.sqlite3"
+    connection = await Connection.open(path, SystemClock())
     await connection.write(connection.raw.execute, "CREATE TABLE numbers (n INTEGER UNIQUE) STRICT")
-    yield Counted(connection)
+    yield Counted(connection, path)
     await connection.close()
 
 
@@ -126,3 +128,16 @@ async def test_what_nobody_waits_for_any_more_is_not_begun(counted: Counted) -> 
     counted.go_on()
     await holding
     assert await counted.numbers() == []
+
+
+async def test_a_closed_one_takes_nothing_more_and_may_be_closed_again(counted: Counted) -> None:
+    writing = asyncio.create_task(counted.connection.write(counted.insert(1)))
+    await asyncio.sleep(0)
+    await counted.connection.close()
+    await writing
+    await counted.connection.close()
+    with pytest.raises(RuntimeError):
+        await counted.numbers()
+    with sqlite3.connect(counted.path) as again:
+        assert again.execute("SELECT n FROM numbers").fetchall() == [(1,)], "what was under way is finished"
+    again.close()

@@ -72,8 +72,9 @@ class Connection:
 
     async def close(self) -> None:
         """Finish what is under way and close the file."""
-        self._closed = self._loop.create_future()
-        self._wanted.put(False)
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+            self._wanted.put(False)
         await self._closed
 
     async def read(self, work: Callable[..., T], *values: object) -> T:
