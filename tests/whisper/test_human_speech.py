@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning"),
     pytest.mark.skipif(
         not all((SOUNDS / voice).exists() for voice in VOICES.values()),
-        reason="apt install asterisk-core-sounds-es-wav, and the same for fr and it",
+        reason="apt install asterisk-core-sounds-es{,-wav}, and the same for fr and it",
     ),
 ]
 
