@@ -6,7 +6,7 @@ purpose: whatever settles now is queued behind all of them.
 
 from __future__ import annotations
 
-REST = 4.0  # times as long as the looks took, so that these take a fifth of the time
+REST = 9.0  # times as long as the looks took, so that these take a tenth of the time
 LONGEST = 5.0  # seconds; storage that was slow once must not hold arrivals up for long
 
 

@@ -306,6 +306,7 @@ class Answering:
             self._bench.storage.release(made.fd)
 
     async def _listened(self, heard: Heard) -> None:
+        await self._original.check()
         listened = Listened(heard.duration, heard.silences, tuple(heard.warnings))
         await self._tell(listened)
         self._heard = listened
