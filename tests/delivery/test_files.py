@@ -14,6 +14,7 @@ from tests.delivery.world import JOB, SPEECH, STRANGER, Machine, World
 from watcherd.delivery import folders, publish
 from watcherd.delivery.files import Changed, Delivered, NameTaken, Vanished, choose, clear_report, sweep
 from watcherd.delivery.report import KIND
+from watcherd.delivery.sidecars import Sidecars
 from watcherd.faults import FaultError, Remedy, Scope
 from watcherd.job import Outcome, Plan
 from watcherd.place import Place
@@ -444,3 +445,26 @@ def test_a_first_delivery_by_links_keeps_what_stands_under_the_name_of_an_origin
     assert world.deliver() == Delivered()
     assert world.files(world.target) == world.delivered
     assert STRANGER in world.files(world.inbox).values()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["links", "no links"])
+def test_the_mark_of_a_begun_move_is_no_file_of_its_own_where_links_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sidecars = Sidecars(folder_fd=fd, job_id=7, contents={b"talk.srt": b"text"}, fresh=True)
+        assert sidecars.put(2, b"talk.srt")
+        if not known:
+            monkeypatch.setattr(os, "link", refuse)
+        sidecars.mark(0)
+        mark, sidecar = tmp_path / ".watcherd-7-0.tmp", tmp_path / "talk.srt"
+        assert mark.samefile(sidecar) == known
+        sidecars.clean(0)
+    finally:
+        os.close(fd)
+    assert [path.name for path in tmp_path.iterdir()] == ["talk.srt"]
+    assert sidecar.read_bytes() == b"text"

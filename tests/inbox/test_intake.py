@@ -18,7 +18,7 @@ from tests.inbox.support import QUICK, FakeDesk, Logged, at_work, eventually, fo
 from tests.inbox.test_watch import overflow
 from watcherd.clock import SystemClock
 from watcherd.faults import Fault, FaultError, Remedy, Scope
-from watcherd.inbox import arrivals, complaints, intake, settle, warden, watch
+from watcherd.inbox import arrivals, complaints, intake, pace, settle, warden, watch
 from watcherd.inbox.condition import Condition, Reach
 from watcherd.inbox.intake import Intake
 from watcherd.inbox.reconcile import Listing
@@ -576,3 +576,20 @@ async def test_an_inbox_is_surveyed_once_it_is_scanned(inbox: Path, desk: FakeDe
         assert not intake.surveyed.is_set()
         await intake.surveyed.wait()
         assert intake.state.scanned is not None
+
+
+@pytest.mark.parametrize("plenty", [True, False])
+async def test_arrivals_rest_while_plenty_of_jobs_are_queued(
+    inbox: Path, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch, *, plenty: bool
+) -> None:
+    monkeypatch.setattr(pace, "REST", 1e9)
+    monkeypatch.setattr(pace, "LONGEST", 3600.0)
+    desk.plenty = plenty
+    (inbox / "a.mp3").write_bytes(b"sound")
+    async with at_work(folder_at(inbox, settle=0.1), desk) as running:
+        if plenty:
+            await eventually(lambda: notes(running))
+            await never(lambda: desk.admitted, for_=1)
+            assert running.held, "it is shown as an arrival meanwhile"
+        else:
+            await eventually(lambda: desk.admitted)

@@ -343,3 +343,17 @@ async def test_a_journal_that_could_not_say_who_is_due_is_asked_again(
         await world.drop("talk.mp3")
         await world.serve(lambda: bool(world.events) and world.events[-1][0].state is State.DONE)
         assert not failures
+
+
+async def test_an_inbox_has_plenty_when_more_is_queued_than_can_be_taken_up_soon(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "PLENTY", 2)
+    found = []
+    for number in range(3):
+        await world.drop(f"{number}.mp3", clip("mp3").read_bytes() + bytes(number))
+        found.append(world.queue.has_plenty("inbox"))
+    assert found == [False, True, True]
+    assert not world.queue.has_plenty("another")
+    await world.serve(lambda: world.rest(3))
+    assert not world.queue.has_plenty("inbox"), "what is over is queued no more"
