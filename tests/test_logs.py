@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import pytest
 import structlog
@@ -74,6 +75,25 @@ def test_a_pipe_gets_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) 
     assert event["event"] == "job.done"
     assert event["level"] == "info"
     assert event["file"] == "a\\xff\\x0a\\x1b[31m.mp3"
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_shows_the_lines_of_code_and_no_variable_of_theirs(
+    form: Literal["console", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(key: str) -> None:
+        raise ValueError(f"no answer to a key of {len(key)} characters")
+
+    logs.configure(level="info", form=form)
+    try:
+        ask("-".join(("sk", "obviously", "fake")))
+    except ValueError:
+        structlog.get_logger().exception("job.crashed")
+    said = capsys.readouterr().err
+    assert "in ask" in said
+    assert "ValueError: no answer to a key of 17 characters" in said
+    assert "sk-obviously-fake" not in said
 
 
 @pytest.mark.usefixtures("root_logger")

@@ -28,8 +28,12 @@ _LIBRARY_LINES = 1000  # different ones that are counted apart
 def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:
     """Set the process's log up; `auto` is console on a terminal and JSON otherwise."""
     console = sys.stderr.isatty() if form == "auto" else form == "console"
+    # By default its tracebacks show each local variable where rich is installed, and one may hold a key.
+    console_lines = structlog.dev.ConsoleRenderer(
+        colors=coloured(sys.stderr, os.environ), exception_formatter=structlog.dev.plain_traceback
+    )
     last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=coloured(sys.stderr, os.environ))]
+        [console_lines]
         if console
         else [structlog.processors.format_exc_info, _as_json]
     )
