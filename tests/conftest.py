@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,8 +49,13 @@ LONGEST = (
 
 
 def pytest_configure() -> None:
-    """Make the folder for media before there are workers, which then share it."""
+    """Before there are workers: make the folder for media, which they share, and let bytecode be kept.
+
+    Without it each daemon that a test starts would compile the whole package, which an installation has done.
+    """
     audio.folder()
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

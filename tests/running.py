@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +79,7 @@ class RunningDaemon:
         self.inbox, self.done, self.failed = home / "inbox", home / "done", home / "failed"
         self.config = home / "watcherd.yaml"
         self.events: list[Event] = []
+        self._by_name: defaultdict[str, list[Event]] = defaultdict(list)
         self.noise: list[str] = []  # lines that are no JSON: there should be none
         self.config.write_text(json.dumps(content))
         self._command = [
@@ -156,11 +158,8 @@ class RunningDaemon:
 
     def found(self, event: str, **fields: object) -> list[Event]:
         """Log events of a name whose fields are as given."""
-        return [
-            line
-            for line in list(self.events)
-            if line.get("event") == event and all(line.get(key) == value for key, value in fields.items())
-        ]
+        lines = self._by_name.get(event, ())
+        return [line for line in list(lines) if all(line.get(key) == value for key, value in fields.items())]
 
     def event(self, event: str, *, timeout: float = 30, **fields: object) -> Event:
         """Wait for a log event; fails with the last lines of the log, at once when the daemon has ended."""
@@ -184,6 +183,7 @@ class RunningDaemon:
     def heard(self, event: Event) -> None:
         """Note a log event; called by the listening thread the moment that the line is whole."""
         self.events.append(event)
+        self._by_name[event["event"]].append(event)
 
     def _listening(self) -> bool:
         return self._listener is not None and self._listener.is_alive()

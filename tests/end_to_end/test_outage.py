@@ -147,7 +147,6 @@ def check_requests(requests: Sequence[Request], daemon: RunningDaemon) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_three_hundred_files_outlive_an_outage_a_rate_limit_and_a_rotated_key(tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     with ExitStack() as stack:

@@ -195,7 +195,7 @@ class Round:
         assert process is not None
         self._wait_until(lambda: process.poll() is not None or self._idle())
         with contextlib.suppress(AssertionError):  # the journal knows the last step before the log has it
-            wait_until(lambda: process.poll() is not None or self.daemon.reached, timeout=1)
+            wait_until(lambda: process.poll() is not None or self.daemon.reached, timeout=0.25)
         if process.poll() is None and not self.daemon.reached:
             process.send_signal(moment.signal)
             self.tally.idle += 1

@@ -14,7 +14,6 @@ from tests.servers.endpoint import LocalEndpoint
 pytestmark = [need_tools, needs_memory]
 
 
-@pytest.mark.timeout(600)
 def test_thirty_kills_lose_nothing_and_pay_nothing_twice(tmp_path: Path, endpoint: LocalEndpoint) -> None:
     total = stopped_at_random(tmp_path, endpoint, seed=2, stops=30, other_device=True)
     assert total.stops == 30

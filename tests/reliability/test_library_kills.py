@@ -52,7 +52,6 @@ def ended(home: Path) -> dict[State, int]:
         return {}
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("existing", ["skip", "overwrite", "keep-both"])
 def test_no_kill_costs_an_original_a_subtitle_or_an_answered_part(
     tmp_path: Path, endpoint: LocalEndpoint, existing: str

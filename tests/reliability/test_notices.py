@@ -24,7 +24,6 @@ pytestmark = [need_tools, pytest.mark.slow]
 ROUNDS, STOPS = 4, 2
 
 
-@pytest.mark.timeout(600)
 def test_kills_lose_no_event(
     tmp_path: Path, endpoint: LocalEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

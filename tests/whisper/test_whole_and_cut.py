@@ -28,7 +28,6 @@ MOST_WRONG = 0.1
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
     pytest.mark.skipif(not PROMPTS.exists(), reason="apt install asterisk-core-sounds-en-wav"),
 ]
 
