@@ -14,6 +14,11 @@ def escaped(name: bytes) -> str:
     return harmless(name.decode("utf-8", "backslashreplace"))
 
 
+def plain(name: str) -> str:
+    """A file name that is text already, as `os.fsdecode` makes it, in the same way."""
+    return escaped(name.encode("utf-8", "surrogateescape"))
+
+
 def harmless(text: str) -> str:
     """Text with its control characters escaped; a plain `str`, whatever kind of one came in."""
     # None of those is printable, and text that is needs no look at each character.

@@ -16,10 +16,10 @@ import structlog
 
 from watcherd.clock import Clock
 from watcherd.control import EndpointLive, InboxLive, Live
+from watcherd.escaping import plain
 from watcherd.faults import FaultError
 from watcherd.inbox.condition import Condition
 from watcherd.journal.store import Journal
-from watcherd.status.snapshot import plain
 from watcherd.systemd import notify, ping_interval
 
 log = structlog.get_logger()

@@ -22,10 +22,10 @@ from watcherd.cli.exits import Exit
 from watcherd.cli.loading import load_or_exit
 from watcherd.cli.screen import screen
 from watcherd.cli.table import table
+from watcherd.escaping import plain
 from watcherd.logs import lively
 from watcherd.state import Holder
 from watcherd.status.shapes import Status
-from watcherd.status.snapshot import plain
 
 EVERY = 1.0  # seconds between two questions
 RETURN = 60.0  # seconds in which a daemon that stopped is expected back; systemd starts one again after 15

@@ -13,9 +13,9 @@ import typer
 
 from watcherd.cli.asking import PATIENCE, Answer, UnansweredError, ask, running
 from watcherd.cli.exits import Exit
+from watcherd.escaping import plain
 from watcherd.promptly import promptly
 from watcherd.status.shapes import NameAnswer, RetryAnswer, RetryResult
-from watcherd.status.snapshot import plain
 
 _CODES = {404: Exit.USAGE, 409: Exit.USAGE, 503: Exit.TEMPORARY}
 

@@ -21,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from watcherd.clock import Clock
 from watcherd.control import Control, RefusedError
 from watcherd.delivery.pieces import Piece
+from watcherd.escaping import plain
 from watcherd.inbox.storage import Storage
 from watcherd.job import Job, State
 from watcherd.journal.reader import Reader, Wanted
@@ -39,7 +40,7 @@ from watcherd.status.shapes import (
     Trouble,
     path_of,
 )
-from watcherd.status.snapshot import daemon_of, plain, read_record, shown, status_of
+from watcherd.status.snapshot import daemon_of, read_record, shown, status_of
 from watcherd.status.standing import Counted, Standing, count
 
 T = TypeVar("T")

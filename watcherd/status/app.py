@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from watcherd import __version__
 from watcherd.clock import Clock
 from watcherd.control import Control, RefusedError
+from watcherd.escaping import plain
 from watcherd.faults import FaultError
 from watcherd.inbox.storage import Storage
 from watcherd.status import api, page
 from watcherd.status.metrics import Metrics
 from watcherd.status.shapes import Trouble
-from watcherd.status.snapshot import plain
 
 LARGEST_REQUEST = 4 << 20  # bytes; ten thousand long paths
 _HINTS = {

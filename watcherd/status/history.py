@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from watcherd.escaping import escaped
+from watcherd.escaping import escaped, plain
 from watcherd.faults import Fault
 from watcherd.job import FINAL, State
 from watcherd.journal.notices import Ending, Notice
 from watcherd.journal.reader import Asked, Seen, Slice
 from watcherd.status.jobshapes import Outcome, PartDetail, Problem, Step, Warned
-from watcherd.status.snapshot import moment, moment_of, plain
+from watcherd.status.snapshot import moment, moment_of
 
 _WARNINGS = {
     "untimed": "The endpoint gave text without times: the times are guesses, by the length of the text.",

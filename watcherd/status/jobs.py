@@ -15,13 +15,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from watcherd.control import InboxLive
-from watcherd.escaping import escaped
+from watcherd.escaping import escaped, plain
 from watcherd.job import FINAL, Job, State
 from watcherd.journal.reader import Reader, Seen, Wanted, reading
 from watcherd.status import history
 from watcherd.status.jobshapes import FileDetail, JobDetail, JobList
 from watcherd.status.mediatypes import type_of
-from watcherd.status.snapshot import job_status, moment, plain
+from watcherd.status.snapshot import job_status, moment
 
 T = TypeVar("T")
 OTHERS = 20

@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 
 from watcherd.clock import Clock
 from watcherd.control import Control, Live, RefusedError, Retried, Target
+from watcherd.escaping import plain
 from watcherd.faults import FaultError
 from watcherd.inbox.storage import Storage
 from watcherd.job import FINAL, Job, State
@@ -28,7 +29,7 @@ from watcherd.status.jobs import from_journal, place_from, read_job, read_list
 from watcherd.status.jobshapes import FileDetail, JobDetail
 from watcherd.status.overview import picture_of, read_view, sections_of
 from watcherd.status.shapes import path_of
-from watcherd.status.snapshot import plain, shown
+from watcherd.status.snapshot import shown
 from watcherd.status.stream import Camera, Picture, events
 from watcherd.subtitles.formats import read_srt, write_vtt
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from watcherd import __version__
 from watcherd.control import EndpointLive, InboxLive, Live, Retried
-from watcherd.escaping import escaped
+from watcherd.escaping import escaped, plain
 from watcherd.faults import Fault
 from watcherd.job import State
 from watcherd.journal.reader import Progress, Reader, Seen
@@ -102,11 +102,6 @@ def daemon_of(live: Live) -> DaemonStatus:
 def moment(at: float) -> datetime:
     """A time for a person: whole seconds, UTC."""
     return datetime.fromtimestamp(int(at), UTC)
-
-
-def plain(text: str) -> str:
-    """A text without control characters."""
-    return escaped(text.encode("utf-8", "surrogateescape"))
 
 
 def shown(result: Retried) -> RetryResult:
