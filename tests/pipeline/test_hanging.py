@@ -128,7 +128,7 @@ async def test_an_upload_whose_storage_falls_silent_gives_its_place_at_the_endpo
         return os.pread(fd, count, offset)
 
     monkeypatch.setattr(contents, "os", SimpleNamespace(**{**vars(os), "pread": pread}))
-    await admit(world, "inbox", "talk.mp3", 3 * contents.BLOCK)
+    await admit(world, "inbox", "talk.mp3", contents.BLOCK)
     serving = asyncio.create_task(world.queue.run())
     try:
         await eventually(lambda: world.events and world.events[-1][0].reason is WaitReason.STORAGE)

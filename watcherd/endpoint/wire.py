@@ -26,7 +26,7 @@ KEEP_ALIVE = 3.5  # seconds; servers close an idle connection after 5 to 7, and 
 _LOADED = anyio.lowlevel, anyio.Event, anyio.Lock, anyio.connect_tcp, anyio.fail_after
 """What httpcore works with, which loads at its first use: that would hold the event loop up for 0.05 s."""
 _READ = 64 * 1024
-_PIECE = 256 * 1024
+_PIECE = 256 * 1024  # bytes encrypted at a time
 _SOCKET_OPTIONS = (  # a server that works for minutes sends nothing meanwhile: notice if it is gone
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
@@ -123,7 +123,8 @@ class _Backend(httpcore.AsyncNetworkBackend):
 class _Layer(Protocol):
     """Something that carries bytes; raises OSError, of which ssl.SSLError is one."""
 
-    async def send(self, data: bytes | memoryview) -> None: ...
+    async def send(self, data: memoryview) -> int:
+        """Send as much as goes at once, or goes first; how many bytes that was."""
 
     async def receive(self) -> bytes:
         """Wait for bytes; none at the end."""
@@ -138,8 +139,12 @@ class _Tcp:
     def __init__(self, raw: socket.socket) -> None:
         self.raw = raw
 
-    async def send(self, data: bytes | memoryview) -> None:
-        await asyncio.get_running_loop().sock_sendall(self.raw, data)
+    async def send(self, data: memoryview) -> int:
+        while True:
+            try:
+                return self.raw.send(data)
+            except BlockingIOError:
+                await self._taking()
 
     async def receive(self) -> bytes:
         return await asyncio.get_running_loop().sock_recv(self.raw, _READ)
@@ -154,6 +159,16 @@ class _Tcp:
             return self.raw.recv(_READ)
         except BlockingIOError:
             return None
+
+    async def _taking(self) -> None:
+        """Wait until the system takes more, which it does once a third of its buffer is free."""
+        taking = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_writer(self.raw, taking.set)
+        try:
+            await taking.wait()
+        finally:
+            loop.remove_writer(self.raw)
 
 
 class _Tls:
@@ -175,11 +190,10 @@ class _Tls:
                 await self._flush()
                 return
 
-    async def send(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._object.write(view) :]
+    async def send(self, data: memoryview) -> int:
+        sent = self._object.write(data[:_PIECE])
         await self._flush()
+        return sent
 
     async def receive(self) -> bytes:
         while (data := self._decrypted()) is None:
@@ -209,12 +223,13 @@ class _Tls:
             self._incoming.write_eof()
 
     async def _flush(self) -> None:
-        if self._outgoing.pending:
-            await self._lower.send(self._outgoing.read())
+        left = memoryview(self._outgoing.read())
+        while left:
+            left = left[await self._lower.send(left) :]
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection that listens between the pieces it writes; `_ahead` is what came early."""
+    """A connection that listens whenever it has written some; `_ahead` is what came early."""
 
     def __init__(self, tcp: _Tcp, layer: _Layer, tally: Tally) -> None:
         self._tcp = tcp
@@ -231,13 +246,13 @@ class _Stream(httpcore.AsyncNetworkStream):
         return piece
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        view = memoryview(buffer)
-        for start in range(0, len(view), _PIECE):
+        left = memoryview(buffer)
+        while left:
             self._listen()
             try:
                 with _core_errors(httpcore.WriteTimeout, httpcore.WriteError):
                     async with asyncio.timeout(timeout):
-                        await self._layer.send(view[start : start + _PIECE])
+                        left = left[await self._layer.send(left) :]
             except httpcore.WriteTimeout:
                 self._listen()  # has it answered, and neither reads on nor hangs up?
                 raise

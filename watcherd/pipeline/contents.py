@@ -23,7 +23,7 @@ from watcherd.job import Identity
 from watcherd.media.head import read_head
 from watcherd.pipeline.withdrawn import WithdrawnError
 
-BLOCK = 1 << 20  # bytes read and sent at a time
+BLOCK = 1 << 21  # bytes read and sent at a time; up to three of them are held for each upload
 FAREWELL = 1.0  # seconds that a hash that is to stop is waited for
 
 
