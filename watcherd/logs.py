@@ -33,9 +33,7 @@ def configure(*, level: str, form: Literal["auto", "console", "json"]) -> None:
         colors=coloured(sys.stderr, os.environ), exception_formatter=structlog.dev.plain_traceback
     )
     last: list[structlog.typing.Processor] = (
-        [console_lines]
-        if console
-        else [structlog.processors.format_exc_info, _as_json]
+        [console_lines] if console else [structlog.processors.format_exc_info, _as_json]
     )
     if form == "auto" and is_journal(2, os.environ):
         last.append(_prioritised)  # type: ignore[arg-type]  # what comes last gets a finished line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from tests.bench import embedded, encode, idle, large, long, many, reaction, sent, startup, throughput
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     if unknown := set(asked.names) - set(BENCHES):
         parser.error(f"no bench is called {', '.join(sorted(unknown))}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled already
     for name in asked.names or BENCHES:
         result = BENCHES[name](short=asked.short)
         print(result.table(), result.json(), sep="\n", flush=True)
