@@ -199,6 +199,11 @@ def test_commands_that_only_ask_load_neither_the_log_nor_what_it_draws_with() ->
     assert not loaded_by(*ASKING) & LOGGING
 
 
+def test_a_status_that_the_daemon_tells_needs_no_journal() -> None:
+    assert "sqlite3" in loaded_by("watcherd.cli.unasked")
+    assert "sqlite3" not in loaded_by("watcherd.cli.status")
+
+
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_a_web_framework_is_used_in_two_rooms_alone(path: Path) -> None:
     if room("watcherd." + ".".join(path.relative_to(HOUSE).parts[:1])) not in {"status", "whisper"}:
